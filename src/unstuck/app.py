@@ -1,0 +1,140 @@
+"""The composition root: fills in the ports, and starts what a process is made of."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+import asyncpg
+import msgspec
+
+from unstuck.config import Config
+from unstuck.connect.http import HttpConnector
+from unstuck.engine.dispatch import Dispatcher, reap
+from unstuck.engine.loops import Loop
+from unstuck.kernel.ids import uuid7
+from unstuck.policy.check import load
+from unstuck.policy.hurry import hurried
+from unstuck.policy.pack import Pack
+from unstuck.service.book import Book
+from unstuck.service.fire import classify_due, late_due, recheck_due
+from unstuck.service.ports import Ports
+from unstuck.store.blobs import FileBlobs
+from unstuck.store.seal import Signer, seal
+from unstuck.store.unit import connect
+
+AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError, TimeoutError)
+PARTITIONS_AHEAD = 7
+
+
+def utc_now() -> datetime:
+    """The clock of this process."""
+    return datetime.now(UTC)
+
+
+def read_pack(name: str) -> dict[str, str]:
+    """The files of a shipped pack by name, or of a folder."""
+    folder = Path(name)
+    if folder.is_dir():
+        return {path.name: path.read_text() for path in sorted(folder.glob("*.yaml"))}
+    shipped = files("unstuck.packs").joinpath(name)
+    return {path.name: path.read_text() for path in sorted(shipped.iterdir(), key=str) if path.name.endswith(".yaml")}
+
+
+def current_pack(config: Config) -> tuple[Pack, dict[str, str]]:
+    """The pack in force, its durations divided by the speed of a rehearsal, and the files that name it."""
+    contents = hurried(read_pack(config.pack), config.speed)
+    return load(contents), contents
+
+
+@asynccontextmanager
+async def open_ports(config: Config, url: str, *, size: int = 8) -> AsyncIterator[Ports]:
+    """Everything the service needs, closed again at the end."""
+    async with AsyncExitStack() as stack:
+        store = await connect(url, size=size)
+        stack.push_async_callback(store.pool.close)
+        pack, contents = current_pack(config)
+        await store.keep_pack(pack.hash, pack.document.name, msgspec.json.encode(contents), utc_now())
+        connectors = {}
+        for target, base in config.targets.items():
+            room = pack.document.targets[target].room if target in pack.document.targets else 8
+            connectors[target] = HttpConnector(base, utc_now, connections=room)
+            stack.push_async_callback(connectors[target].close)
+        yield Ports(
+            store=store,
+            book=Book(store, pack),
+            now=utc_now,
+            new_id=lambda: uuid7(utc_now(), secrets.randbits(74)),
+            chance=lambda: secrets.randbelow(1 << 20) / (1 << 20),
+            connectors=connectors,
+            blobs=FileBlobs(config.data_dir / "evidence"),
+            lease_s=config.lease_s,
+            worker=f"{socket.gethostname()}:{os.getpid()}",
+        )
+
+
+def signer(config: Config) -> Signer:
+    """The signing key: a file of 32 bytes, made at first use, readable to its owner alone."""
+    path = Path(config.signing_key_file or config.data_dir / "signing.key")
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return Signer(config.origin, path.read_bytes())
+
+
+async def work(config: Config, url: str) -> None:
+    """A worker: dispatcher, reaper, timers, sealer; ends cleanly at SIGTERM or SIGINT."""
+    async with open_ports(config, url) as ports:
+        room = {name: config.room or ports.book.current.document.targets[name].room for name in config.targets}
+        dispatcher = Dispatcher(ports, room)
+        loops = worker_loops(config, ports)
+        await make_partitions(ports)
+        _on_signal(lambda: [part.stop() for part in (*loops, dispatcher)])
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop.run())
+            group.create_task(_dispatch(dispatcher))
+
+
+async def _dispatch(dispatcher: Dispatcher) -> None:
+    while True:
+        try:
+            return await dispatcher.run()
+        except AWAY:
+            await asyncio.sleep(0.5)
+
+
+async def make_partitions(ports: Ports) -> int:
+    """Day partitions for attempts and outcomes, ahead of their day."""
+    await ports.store.pool.fetchval("SELECT make_partitions($1, $2)", utc_now().date(), PARTITIONS_AHEAD)
+    return 0
+
+
+def worker_loops(config: Config, ports: Ports) -> list[Loop]:
+    """The background duties of a worker beside dispatching."""
+    key = signer(config)
+    ship_to = Path(config.checkpoint_dir) if config.checkpoint_dir else None
+    pool = ports.store.pool
+
+    return [
+        Loop("reap", lambda: reap(ports), every_s=min(1.0, config.lease_s / 4), transient=AWAY),
+        Loop("classify", lambda: classify_due(ports, 200), every_s=0.1, transient=AWAY),
+        Loop("late", lambda: late_due(ports, 200), every_s=0.5, transient=AWAY),
+        Loop("recheck", lambda: recheck_due(ports, 50), every_s=0.5, transient=AWAY),
+        Loop("seal", lambda: seal(pool, key, utc_now(), ship_to), every_s=0.5, transient=AWAY),
+        Loop("partitions", lambda: make_partitions(ports), every_s=3600, transient=AWAY),
+    ]
+
+
+def _on_signal(stop: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)

@@ -1,0 +1,347 @@
+"""The fallout case: its facts, the commands on it, and what each command makes true. Pure."""
+
+from datetime import datetime
+from typing import Any, assert_never
+from uuid import UUID
+
+import msgspec
+
+from unstuck.fallout import events
+from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseState
+from unstuck.kernel.actor import Grant
+from unstuck.kernel.event import Event, EventType
+from unstuck.kernel.refusal import IllegalTransition
+from unstuck.repair.correction import Correction
+from unstuck.repair.evidence import Evidence
+from unstuck.repair.token import ResumeMode, ResumeToken
+
+
+class Case(msgspec.Struct):
+    """One case. All fields are recorded (the fold of its events) but the two texts of strangers.
+
+    `item` and `step` are keys of the order's plan; `attempt` is the fence the failure was seen at.
+    """
+
+    id: UUID
+    number: int
+    state: CaseState
+    version: int
+    seq: int
+    order_id: UUID
+    item: str
+    step: str
+    task: int | None
+    attempt: int
+    reason: str
+    system: str
+    operation: str
+    raw_code: str
+    raw_message: str
+    raw_sha256: str
+    dedup_key: str
+    detected_at: datetime
+    touched_at: datetime
+    pack: str
+    code: str = ""
+    domain: str = ""
+    recoverability: str = ""
+    queue: str = ""
+    owner: str = ""
+    repeats: int = 0
+    resolution: str = ""
+    resolved_by: str = ""
+    resolved_at: datetime | None = None
+    correction: UUID | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state not in CASE_IS_RESOLVED
+
+
+class Classify(msgspec.Struct, frozen=True):
+    code: str
+    domain: str
+    recoverability: str
+    queue: str
+    rule: str
+
+
+class Assign(msgspec.Struct, frozen=True):
+    to: str
+
+
+class Release(msgspec.Struct, frozen=True):
+    note: str
+
+
+class Start(msgspec.Struct, frozen=True):
+    pass
+
+
+class Wait(msgspec.Struct, frozen=True):
+    on: str
+    note: str
+
+
+class Continue(msgspec.Struct, frozen=True):
+    note: str
+
+
+class Propose(msgspec.Struct, frozen=True):
+    correction: Correction
+
+
+class Reject(msgspec.Struct, frozen=True):
+    correction: Correction
+    because: str
+
+
+class Apply(msgspec.Struct, frozen=True):
+    """Carried out; `result` is found, absent, silent, readied, corrected or marked."""
+
+    correction: Correction
+    result: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Attach(msgspec.Struct, frozen=True):
+    evidence: Evidence
+
+
+class Verify(msgspec.Struct, frozen=True):
+    evidence: tuple[UUID, ...]
+    note: str
+
+
+class Disprove(msgspec.Struct, frozen=True):
+    because: str
+
+
+class Resolve(msgspec.Struct, frozen=True):
+    decision: str
+    mode: ResumeMode | None
+    evidence: tuple[UUID, ...]
+    token: ResumeToken | None
+    note: str
+
+
+class Settle(msgspec.Struct, frozen=True):
+    by_what: str
+    sha256: str
+
+
+class Repeat(msgspec.Struct, frozen=True):
+    code: str
+    attempt: int
+    sha256: str
+
+
+class Note(msgspec.Struct, frozen=True):
+    text: str
+
+
+class Escalate(msgspec.Struct, frozen=True):
+    to: str
+    because: str
+
+
+class Reopen(msgspec.Struct, frozen=True):
+    because: str
+
+
+class Close(msgspec.Struct, frozen=True):
+    pass
+
+
+Command = (
+    Classify
+    | Assign
+    | Release
+    | Start
+    | Wait
+    | Continue
+    | Propose
+    | Reject
+    | Apply
+    | Attach
+    | Verify
+    | Disprove
+    | Resolve
+    | Settle
+    | Repeat
+    | Note
+    | Escalate
+    | Reopen
+    | Close
+)
+
+RESOLVED_AS = {
+    "resume": CaseState.RESOLVED_RESUME,
+    "cancel": CaseState.RESOLVED_CANCEL,
+    "compensate": CaseState.RESOLVED_COMPENSATE,
+    "none": CaseState.RESOLVED_NONE,
+}
+
+
+def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[Event, ...]:
+    """What `command` makes true of `case`. Raises the refusal or IllegalTransition; changes nothing."""
+    made = _Maker(case, grant, now)
+    match command:
+        case Classify():
+            facts = msgspec.to_builtins(command)
+            return (
+                made.moved(events.CLASSIFIED, CaseAction.CLASSIFY, None, **facts),
+                Event(events.QUEUED, now, grant.actor.id, {"to": CaseState.QUEUED.value, "queue": command.queue}),
+            )
+        case Assign():
+            return (made.moved(events.ASSIGNED, CaseAction.ASSIGN, None, owner=command.to),)
+        case Release():
+            return (made.moved(events.RELEASED, CaseAction.RELEASE, None, owner="", note=command.note),)
+        case Start():
+            return (made.moved(events.STARTED, CaseAction.START, None),)
+        case Wait():
+            return (made.moved(events.WAITING, CaseAction.WAIT, CaseState(f"WAITING_{command.on}"), note=command.note),)
+        case Continue():
+            return (made.moved(events.CONTINUED, CaseAction.CONTINUE, None, note=command.note),)
+        case Propose(correction=c):
+            grant.require(c.action)
+            facts = {
+                "correction": str(c.id),
+                "action": c.action.value,
+                "reason_code": c.reason_code,
+                "why": c.reason,
+            }
+            return (made.moved(events.PROPOSED, CaseAction.PROPOSE, CaseState.CORRECTION_PROPOSED, **facts),)
+        case Reject(correction=c):
+            return (
+                made.moved(events.REJECTED, CaseAction.REJECT, None, correction=str(c.id), because=command.because),
+            )
+        case Apply():
+            return _applied(made, command)
+        case Attach(evidence=e):
+            if case.state is CaseState.CLOSED:
+                raise IllegalTransition("fallout case", case.state, "ATTACH EVIDENCE")
+            return (made.kept(events.ATTACHED, **_named(e)),)
+        case Verify():
+            facts = {"evidence": [str(e) for e in command.evidence], "note": command.note}
+            return (made.moved(events.VERIFYING, CaseAction.VERIFY, None, **facts),)
+        case Disprove():
+            return (made.moved(events.DISPROVED, CaseAction.DISPROVE, None, because=command.because),)
+        case Resolve():
+            return (_resolved(made, command),)
+        case Settle():
+            facts = {"by_what": command.by_what, "sha256": command.sha256, "resolution": "settled_outside"}
+            return (made.moved(events.SETTLED, CaseAction.SETTLE, None, **facts),)
+        case Repeat():
+            return (made.kept(events.REPEATED, code=command.code, attempt=command.attempt, sha256=command.sha256),)
+        case Note():
+            return (made.kept(events.NOTED, text=command.text),)
+        case Escalate():
+            if not case.is_open:
+                raise IllegalTransition("fallout case", case.state, "ESCALATE")
+            return (made.kept(events.ESCALATED, escalated_to=command.to, because=command.because),)
+        case Reopen():
+            return (made.moved(events.REOPENED, CaseAction.REOPEN, None, because=command.because),)
+        case Close():
+            return (made.moved(events.CLOSED, CaseAction.CLOSE, None),)
+        case _:
+            assert_never(command)
+
+
+class _Maker:
+    """Makes the events of one decision: every one by the same actor at the same time."""
+
+    def __init__(self, case: Case, grant: Grant, now: datetime) -> None:
+        self.case, self.grant, self.now = case, grant, now
+
+    def moved(self, kind: EventType, action: CaseAction, to: CaseState | None, **data: Any) -> Event:
+        state = CASE.step(self.case.state, action, to)
+        return Event(kind, self.now, self.grant.actor.id, {"to": state.value, **data})
+
+    def kept(self, kind: EventType, **data: Any) -> Event:
+        return Event(kind, self.now, self.grant.actor.id, data)
+
+
+def _applied(made: _Maker, command: Apply) -> tuple[Event, ...]:
+    applied = made.moved(
+        events.APPLIED, CaseAction.APPLY, None, correction=str(command.correction.id), result=command.result
+    )
+    attached = tuple(made.kept(events.ATTACHED, **_named(e)) for e in command.evidence)
+    state = CaseState.CORRECTION_APPLIED
+    if command.result == "silent":
+        kind, action, why = events.DISPROVED, CaseAction.DISPROVE, {"because": "the target did not answer"}
+    else:
+        kind, action, why = events.VERIFYING, CaseAction.VERIFY, {}
+    after = CASE.step(state, action)
+    return (applied, *attached, Event(kind, made.now, made.grant.actor.id, {"to": after.value, **why}))
+
+
+def _resolved(made: _Maker, command: Resolve) -> Event:
+    token = command.token
+    return made.moved(
+        events.RESOLVED,
+        CaseAction.RESOLVE,
+        RESOLVED_AS[command.decision],
+        resolution=command.decision,
+        mode=command.mode.value if command.mode else None,
+        evidence=[str(e) for e in command.evidence],
+        token=str(token.id) if token else None,
+        note=command.note,
+    )
+
+
+def _named(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "evidence": str(evidence.id),
+        "type": evidence.type.value,
+        "sha256": evidence.sha256,
+        "proves_resolution": evidence.proves_resolution,
+        "says": evidence.says,
+    }
+
+
+def evolve(case: Case, kind: str, by: str, at: datetime, data: dict[str, Any]) -> None:
+    """Fold one event into the case; understands every version of every type ever released."""
+    if "to" in data:
+        case.state = CaseState(data["to"])
+    case.touched_at = at
+    match kind:
+        case "fallout-case.classified":
+            case.code, case.domain = data["code"], data["domain"]
+            case.recoverability, case.queue = data["recoverability"], data["queue"]
+        case "fallout-case.assigned" | "fallout-case.released":
+            case.owner = data["owner"]
+        case "fallout-case.repeated":
+            case.repeats, case.attempt = case.repeats + 1, data["attempt"]
+        case "fallout-case.correction-proposed":
+            case.correction = UUID(data["correction"])
+        case "fallout-case.resolved" | "fallout-case.settled-outside":
+            case.resolution, case.resolved_by, case.resolved_at = data["resolution"], by, at
+        case "fallout-case.reopened":
+            case.resolution, case.resolved_by, case.resolved_at, case.owner = "", "", None, ""
+
+
+def from_detected(data: dict[str, Any], *, id: UUID, number: int, at: datetime, raw_message: str) -> Case:
+    """The case as its first event describes it."""
+    return Case(
+        id=id,
+        number=number,
+        state=CaseState.DETECTED,
+        version=0,
+        seq=0,
+        order_id=UUID(data["order"]),
+        item=data["item"],
+        step=data["step"],
+        task=data["task"],
+        attempt=data["attempt"],
+        reason=data["reason"],
+        system=data["system"],
+        operation=data["operation"],
+        raw_code=data["raw_code"],
+        raw_message=raw_message,
+        raw_sha256=data["sha256"],
+        dedup_key=data["dedup_key"],
+        detected_at=at,
+        touched_at=at,
+        pack=data["pack"],
+    )

@@ -1,0 +1,84 @@
+"""The one answer to "may they?": every action of a case, allowed or refused with the rule (mission E2, spec §3)."""
+
+from unstuck.fallout.case import Case
+from unstuck.fallout.lifecycle import CASE, CaseAction, CaseState
+from unstuck.kernel.actor import Actor, Grant, Verdict
+from unstuck.kernel.refusal import Refused
+from unstuck.policy.pack import Pack
+from unstuck.repair.correction import ActionCode, Facts, require_safe
+from unstuck.repair.policy import RepairAction
+
+LIFE_CYCLE = {
+    "assign": CaseAction.ASSIGN,
+    "release": CaseAction.RELEASE,
+    "start": CaseAction.START,
+    "wait": CaseAction.WAIT,
+    "continue": CaseAction.CONTINUE,
+    "verify": CaseAction.VERIFY,
+    "resolve": CaseAction.RESOLVE,
+    "reopen": CaseAction.REOPEN,
+    "close": CaseAction.CLOSE,
+}
+ALLOWED = Verdict()
+
+
+def may(actor: Actor, permission: str, pack: Pack) -> bool:
+    """Whether one of the actor's roles carries `permission`. Our own loops may do what they are written to do."""
+    roles = pack.document.roles
+    return actor.is_machine or any(permission in roles[role].may for role in actor.roles if role in roles)
+
+
+def allowed(case: Case, facts: Facts | None, actor: Actor, pack: Pack) -> Grant:
+    """Ask policy about everything at once; `facts` are the failed step's, None when the case has no step."""
+    verdicts: dict[str, Verdict] = {}
+    for name, action in LIFE_CYCLE.items():
+        verdicts[name] = _by_role(actor, "case.work", pack) or _by_state(case, action) or ALLOWED
+    verdicts["escalate"] = _by_role(actor, "case.work", pack) or (
+        ALLOWED if case.is_open else Verdict("life-cycle", "the case is resolved")
+    )
+    for code in ActionCode:
+        verdicts[code] = _repair(code, case, facts, actor, pack)
+    return Grant(actor, verdicts)
+
+
+def machine(actor: Actor) -> Grant:
+    """The grant of our own loops, which decide nothing that needs a person."""
+    return Grant(actor, {})
+
+
+def _repair(code: ActionCode, case: Case, facts: Facts | None, actor: Actor, pack: Pack) -> Verdict:
+    action = pack.document.actions.get(code)
+    if action is None:
+        return Verdict("not-in-pack", f"policy pack {pack.document.name} has no action {code}")
+    if not actor.roles & set(action.roles):
+        return Verdict("role", f"{action.title} is for {', '.join(action.roles)}", role=True)
+    if facts is None:
+        return Verdict("no-step", "this case stands for an order without a plan; there is no step to repair")
+    try:
+        require_safe(code, facts)
+        _second_person(code, action)
+        CASE.step(case.state, CaseAction.PROPOSE, _proposed_as(action))
+    except Refused as refusal:
+        return Verdict(refusal.rule, refusal.because)
+    return ALLOWED
+
+
+def _second_person(code: ActionCode, action: RepairAction) -> None:
+    if action.risk == "high":
+        raise Refused("maker-checker", f"{action.title} needs a second person, and approvals are not built yet")
+
+
+def _proposed_as(action: RepairAction) -> CaseState:
+    return CaseState.APPROVAL_REQUIRED if action.risk == "high" else CaseState.CORRECTION_PROPOSED
+
+
+def _by_role(actor: Actor, permission: str, pack: Pack) -> Verdict | None:
+    if may(actor, permission, pack):
+        return None
+    return Verdict("role", f"none of your roles may do this ({permission})", role=True)
+
+
+def _by_state(case: Case, action: CaseAction) -> Verdict | None:
+    if action in CASE.actions(case.state):
+        return None
+    return Verdict("life-cycle", f"a case that is {case.state} cannot {action.lower()}")

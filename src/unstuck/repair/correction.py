@@ -1,0 +1,211 @@
+"""Typed corrections: what each would do, worked out once and used for preview and for apply alike (E1, E10)."""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from unstuck.kernel.canonical import encode
+from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.order.lifecycle import TaskState
+from unstuck.repair.evidence import Evidence, EvidenceType
+from unstuck.repair.policy import FieldRule, Target
+
+
+class ActionCode(StrEnum):
+    """The repairs that exist. Which are allowed here and now is policy's answer."""
+
+    RETRY = "retry"
+    RESEND_SAME_KEY = "resend_same_key"
+    QUERY_BY_KEY = "query_by_key"
+    READ_BACK = "read_back"
+    CORRECT_DATA = "correct_data"
+    MARK_DONE_OUTSIDE = "mark_done_outside"
+    CANCEL_ITEM = "cancel_item"
+    FORCE_COMPLETE = "force_complete"
+
+
+ASKS = frozenset({ActionCode.QUERY_BY_KEY, ActionCode.READ_BACK})
+SENDS = frozenset({ActionCode.RETRY, ActionCode.RESEND_SAME_KEY})
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a repair is decided on: the failed step as it stands, its target, what has been proven of it."""
+
+    order_id: str
+    order_state: str
+    task: int
+    task_key: str
+    task_type: str
+    task_state: TaskState
+    attempt: int
+    identity: int
+    key: str
+    target_name: str
+    target: Target
+    operation: str
+    body: bytes
+    running: bool
+    item_tasks: tuple[tuple[str, str], ...]  # (task key, state) of the item and of all that waits for it
+    evidence: tuple[Evidence, ...]
+    correctable: Mapping[str, FieldRule]
+
+    @property
+    def outcome_unknown(self) -> bool:
+        """Unknown, and no read-back since has settled it."""
+        return self.task_state is TaskState.UNKNOWN and not self.proven
+
+    @property
+    def proven(self) -> str:
+        """What the last read-back of this step says: `found`, `absent` or nothing."""
+        says = [e.says for e in self.evidence if e.type is EvidenceType.READ_BACK and e.says]
+        return says[-1] if says else ""
+
+
+class RepairPlan(msgspec.Struct, frozen=True):
+    """What an action will do: what changes, what is sent or asked, who is told, what stays outside for people."""
+
+    changes: tuple[dict[str, Any], ...] = ()
+    sends: tuple[dict[str, Any], ...] = ()
+    notifies: tuple[str, ...] = ()
+    left_outside: tuple[str, ...] = ()
+    new_body: bytes = b""
+
+
+def plan(action: ActionCode, given: Mapping[str, Any], facts: Facts) -> RepairPlan:
+    """Work out what `action` would do. Touches nothing; raises Invalid for input it cannot take."""
+    match action:
+        case ActionCode.QUERY_BY_KEY | ActionCode.READ_BACK:
+            by = {"key": facts.key} if action is ActionCode.QUERY_BY_KEY else {"fields": _decoded(facts.body)}
+            return RepairPlan(sends=({"to": facts.target_name, "asks": facts.operation, **by},))
+        case ActionCode.RETRY | ActionCode.RESEND_SAME_KEY:
+            sent = {
+                "to": facts.target_name,
+                "sends": facts.operation,
+                "key": facts.key,
+                "body": _decoded(facts.body),
+            }
+            return RepairPlan(changes=(_moves(facts, "READY"),), sends=(sent,))
+        case ActionCode.CORRECT_DATA:
+            return _correct(given, facts)
+        case ActionCode.MARK_DONE_OUTSIDE | ActionCode.FORCE_COMPLETE:
+            return RepairPlan(changes=(_moves(facts, "COMPLETED"),))
+        case ActionCode.CANCEL_ITEM:
+            moves = tuple(
+                {"what": f"task {key}", "before": state, "after": "CANCELLED"}
+                for key, state in facts.item_tasks
+                if state not in ("COMPLETED", "CANCELLED")
+            )
+            done = tuple(f"{key} is done outside and stays" for key, state in facts.item_tasks if state == "COMPLETED")
+            return RepairPlan(changes=moves, left_outside=done)
+
+
+def require_safe(action: ActionCode, facts: Facts) -> None:
+    """The rules that no policy may loosen: what is unknown is asked about, never repeated or declared done."""
+    if action in ASKS:
+        return _require_askable(action, facts)
+    if facts.running:
+        raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
+    if action in SENDS:
+        return _require_sendable(action, facts)
+    if action is ActionCode.CANCEL_ITEM:
+        require_cancellable(facts)
+    if action in (ActionCode.MARK_DONE_OUTSIDE, ActionCode.FORCE_COMPLETE):
+        return _require_provably_done(facts)
+    if action is ActionCode.CORRECT_DATA:
+        _require_dead_identity(facts)
+    return None
+
+
+def require_cancellable(facts: Facts) -> None:
+    """Nothing that would be cancelled may be in flight or unknown."""
+    for key, state in facts.item_tasks:
+        if state == "UNKNOWN" and not (key == facts.task_key and facts.proven == "absent"):
+            raise Refused("unknown-locks-cancel", f"{key} may have an effect outside; read back first")
+        if state in ("RUNNING", "WAITING_CALLBACK"):
+            raise Refused("one-call-at-a-time", f"{key} is being done by its target; wait for its outcome")
+
+
+def _require_askable(action: ActionCode, facts: Facts) -> None:
+    if facts.target.kind == "C":
+        raise Refused("target-cannot-be-asked", f"{facts.target_name} neither honours our key nor can be asked")
+    if action is ActionCode.QUERY_BY_KEY and facts.target.kind != "A":
+        raise Refused("target-has-no-key", f"{facts.target_name} keeps no key of ours; use the read-back")
+
+
+def _require_sendable(action: ActionCode, facts: Facts) -> None:
+    if facts.task_state not in (TaskState.FAILED, TaskState.UNKNOWN):
+        raise Refused("nothing-to-send", f"{facts.task_key} is {facts.task_state} and not waiting for a repair")
+    if facts.proven == "found":
+        raise Refused("already-done-outside", "a read-back found the effect; resume with SKIP_STEP_ALREADY_DONE")
+    if action is ActionCode.RETRY and facts.outcome_unknown:
+        raise Refused("unknown-locks-retry", "nobody knows whether the target acted; read back first")
+    if facts.outcome_unknown and facts.target.kind != "A":
+        raise Refused("unknown-locks-retry", f"{facts.target_name} would act twice; read back first")
+
+
+def _require_provably_done(facts: Facts) -> None:
+    if facts.task_state not in (TaskState.FAILED, TaskState.UNKNOWN):
+        raise Refused("nothing-to-mark", f"{facts.task_key} is {facts.task_state} and not waiting for a repair")
+    if facts.task_state is TaskState.UNKNOWN and facts.target.kind != "C" and facts.proven != "found":
+        raise Refused("unknown-locks-force-complete", "a read-back must find the effect before it is called done")
+
+
+def _require_dead_identity(facts: Facts) -> None:
+    if not facts.correctable:
+        raise Refused("nothing-to-correct", f"{facts.task_type} declares no field that may be corrected")
+    if facts.task_state is TaskState.FAILED or facts.proven == "absent":
+        return
+    raise Refused("identity-may-be-live", "corrected data needs a new identity; the old one is not proven dead")
+
+
+def _correct(given: Mapping[str, Any], facts: Facts) -> RepairPlan:
+    fields = given.get("fields")
+    if not isinstance(fields, Mapping) or not fields:
+        raise Invalid("name the fields to correct", (("/input/fields", "an object with at least one field"),))
+    errors = [(f"/input/fields/{n}", e) for n, v in fields.items() if (e := _field_error(n, v, facts.correctable))]
+    if errors:
+        raise Invalid("these fields cannot be taken", tuple(errors))
+    before = _decoded(facts.body)
+    changes = tuple({"what": n, "before": before.get(n), "after": v} for n, v in fields.items() if before.get(n) != v)
+    if not changes:
+        raise Invalid("nothing would change", (("/input/fields", "every value is what it already is"),))
+
+    return RepairPlan(changes=changes, new_body=encode({**before, **fields}))
+
+
+def _field_error(name: str, value: Any, rules: Mapping[str, FieldRule]) -> str:
+    rule = rules.get(name)
+    if rule is None:
+        return f"may not be corrected here; these may: {', '.join(sorted(rules))}"
+    if rule.type == "integer":
+        inside = isinstance(value, int) and not isinstance(value, bool)
+        inside = inside and (rule.minimum is None or value >= rule.minimum)
+        return "" if inside and (rule.maximum is None or value <= rule.maximum) else "not an integer in range"
+    if not isinstance(value, str) or not value or len(value) > rule.max_length or "\x00" in value:
+        return f"not a text of 1 to {rule.max_length} characters"
+    return "" if not rule.pattern or re.fullmatch(rule.pattern, value) else f"does not match {rule.pattern}"
+
+
+def _moves(facts: Facts, to: str) -> dict[str, Any]:
+    return {"what": f"task {facts.task_key}", "before": facts.task_state.value, "after": to}
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(body, type=dict[str, Any]) if body else {}
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """One proposed correction and what became of it. Its own command id makes applying it idempotent (E9)."""
+
+    id: UUID
+    action: ActionCode
+    state: str
+    reason_code: str
+    reason: str
+    given: dict[str, Any]
+    proposed_by: str
+    result: str = ""

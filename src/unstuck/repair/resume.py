@@ -1,0 +1,73 @@
+"""What redeeming a resume token makes of an order: the five modes, each with the proof it needs (E6)."""
+
+from datetime import datetime
+from typing import Any
+
+from unstuck.kernel.refusal import Refused
+from unstuck.order.advance import Learned, Shape, follow
+from unstuck.order.lifecycle import TASK_IS_OVER, TaskAction, TaskState
+from unstuck.order.state import Order, Task
+from unstuck.repair.correction import Facts, require_cancellable
+from unstuck.repair.token import ResumeMode, ResumeToken
+
+
+def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool, data_corrected: bool) -> None:
+    """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none."""
+    if facts.running:
+        raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
+    dead = facts.task_state is TaskState.FAILED or facts.proven == "absent"
+    match mode:
+        case ResumeMode.SKIP_STEP_ALREADY_DONE:
+            if facts.proven != "found" and not done_outside:
+                raise Refused("skip-needs-proof", "no read-back found the effect and nobody marked it done outside")
+        case ResumeMode.RETRY_FAILED_STEP:
+            if facts.proven == "found":
+                raise Refused(
+                    "already-done-outside", "a read-back found the effect; resume with SKIP_STEP_ALREADY_DONE"
+                )
+            if not dead and facts.target.kind != "A" and not data_corrected:
+                raise Refused("unknown-locks-retry", "the outcome is unknown; read back first")
+        case ResumeMode.REPLAN_FROM_STEP:
+            if not dead:
+                raise Refused("unknown-locks-replan", "an effect may exist outside; read back first")
+        case ResumeMode.CANCEL_ITEM:
+            require_cancellable(facts)
+        case ResumeMode.COMPENSATE_AND_CLOSE:
+            done = [key for key, state in facts.item_tasks if state == "COMPLETED"]
+            require_cancellable(facts)
+            if done:
+                raise Refused("compensation-unknown", f"no task type declares how to compensate: {', '.join(done)}")
+
+
+def redeem(token: ResumeToken, shape: Shape, order: Order, tasks: list[Task], now: datetime) -> dict[str, Any]:
+    """Move the order as the token says; return the facts for its event."""
+    task = tasks[token.task]
+    match token.mode:
+        case ResumeMode.RETRY_FAILED_STEP:
+            fresh = Learned(task.no, TaskAction.RESUME, TaskState.READY, now)
+            task.tries = task.asks = 0
+            return follow(shape, order, tasks, [fresh], now)
+        case ResumeMode.SKIP_STEP_ALREADY_DONE:
+            return follow(shape, order, tasks, [Learned(task.no, TaskAction.SKIP, TaskState.COMPLETED)], now)
+        case ResumeMode.REPLAN_FROM_STEP:
+            return _replan(task, shape, order, tasks, now)
+        case ResumeMode.CANCEL_ITEM | ResumeMode.COMPENSATE_AND_CLOSE:
+            return follow(shape, order, tasks, _cancellations(task, shape, tasks), now)
+
+
+def _replan(task: Task, shape: Shape, order: Order, tasks: list[Task], now: datetime) -> dict[str, Any]:
+    waiting = [n for n in shape.plan.downstream(task.no) if n != task.no and tasks[n].state is TaskState.FAILED]
+    again = [Learned(n, TaskAction.REPLAN, TaskState.PENDING) for n in waiting]
+    task.tries = task.asks = 0
+    return follow(shape, order, tasks, [*again, Learned(task.no, TaskAction.RESUME, TaskState.READY, now)], now)
+
+
+def _cancellations(task: Task, shape: Shape, tasks: list[Task]) -> list[Learned]:
+    doomed = cancelled_with(shape, task.no)
+    return [Learned(n, TaskAction.CANCEL, TaskState.CANCELLED) for n in doomed if tasks[n].state not in TASK_IS_OVER]
+
+
+def cancelled_with(shape: Shape, no: int) -> list[int]:
+    """The tasks that go when this task's item is cancelled: the item's own, and all that waits for any of them."""
+    own = shape.of_item[shape.plan.tasks[no].item]
+    return sorted({after for task in own for after in shape.plan.downstream(task)})

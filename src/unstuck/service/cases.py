@@ -1,0 +1,119 @@
+"""Commands of people on a case: its life cycle. Each is one transaction under the order's lock and If-Match."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+
+from unstuck.fallout import case as commands
+from unstuck.fallout.case import Case, Command, decide
+from unstuck.kernel.actor import Actor, Grant
+from unstuck.kernel.refusal import Invalid, Stale
+from unstuck.order.advance import Shape
+from unstuck.order.plan import PlannedTask
+from unstuck.order.state import Order, Task
+from unstuck.policy.grant import allowed
+from unstuck.policy.pack import Pack
+from unstuck.repair.correction import Facts
+from unstuck.repair.evidence import EvidenceType
+from unstuck.repair.resume import cancelled_with
+from unstuck.service.ports import Ports
+from unstuck.service.stops import case_change
+from unstuck.store.rows import Changes
+from unstuck.store.unit import Unit
+
+
+class Desk(msgspec.Struct):
+    """A case with everything a decision on it reads; order and case are locked."""
+
+    case: Case
+    order: Order
+    tasks: list[Task]
+    shape: Shape | None
+    pack: Pack
+    facts: Facts | None
+    grant: Grant
+
+
+async def open_desk(ports: Ports, unit: Unit, case_id: UUID, version: int | None, actor: Actor) -> Desk:
+    """Lock and read; Stale when `version` is given and the case has moved on."""
+    order_id = await unit.order_of_case(case_id)
+    order, tasks = await unit.order(order_id)
+    case = await unit.case(case_id)
+    if version is not None and case.version != version:
+        raise Stale(f"case FC-{case.number}", case.version)
+    pack = await ports.book.pack(case.pack)
+    shape = await ports.book.shape(order.plan) if order.plan else None
+    facts = await _facts(unit, case, order, tasks, shape, pack)
+    return Desk(case, order, tasks, shape, pack, facts, allowed(case, facts, actor, pack))
+
+
+async def command(
+    ports: Ports, case_id: UUID, version: int, actor: Actor, name: str, make: Callable[[Case], Command]
+) -> Case:
+    """Carry out one life-cycle command; `name` is what the grant must allow."""
+    async with ports.store.unit(ports.now()) as unit:
+        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk.grant.require(name)
+        await unit.record(
+            Changes(cases=[case_change(desk.case, decide(desk.case, make(desk.case), desk.grant, unit.now))])
+        )
+        return desk.case
+
+
+async def verify(ports: Ports, case_id: UUID, version: int, actor: Actor, evidence: list[UUID], note: str) -> Case:
+    """Say that the repair is being proven, by evidence of this case."""
+    async with ports.store.unit(ports.now()) as unit:
+        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk.grant.require("verify")
+        await own_evidence(unit, case_id, evidence)
+        made = decide(desk.case, commands.Verify(tuple(evidence), note), desk.grant, unit.now)
+        await unit.record(Changes(cases=[case_change(desk.case, made)]))
+        return desk.case
+
+
+async def own_evidence(unit: Unit, case_id: UUID, wanted: list[UUID]) -> None:
+    """Refuse evidence that is not of this case."""
+    known = {e.id for e in await unit.evidence(case_id)}
+    missing = [(f"/evidence/{n}", "is no evidence of this case") for n, e in enumerate(wanted) if e not in known]
+    if missing:
+        raise Invalid("name evidence of this case", tuple(missing))
+
+
+async def _facts(
+    unit: Unit, case: Case, order: Order, tasks: list[Task], shape: Shape | None, pack: Pack
+) -> Facts | None:
+    if shape is None or case.task is None:
+        return None
+    task, planned = tasks[case.task], shape.plan.tasks[case.task]
+    kind = pack.document.task_types[planned.type]
+    ((key, body, _plan),) = await unit.commands([(order.id, task.no, task.identity)])
+    evidence = await unit.evidence(case.id)
+    current = tuple(
+        e
+        for e in evidence
+        if e.type is not EvidenceType.READ_BACK or task.sent_at is None or e.captured_at >= task.sent_at
+    )
+    return Facts(
+        order_id=str(order.id),
+        order_state=order.state.value,
+        task=task.no,
+        task_key=planned.key,
+        task_type=planned.type,
+        task_state=task.state,
+        attempt=task.attempt,
+        identity=task.identity,
+        key=key,
+        target_name=planned.target,
+        target=pack.document.targets[planned.target],
+        operation=kind.operation,
+        body=body,
+        running=task.lease is not None,
+        item_tasks=tuple(_state(shape.plan.tasks[n], tasks[n]) for n in cancelled_with(shape, task.no)),
+        evidence=current,
+        correctable=pack.document.correctable.get(planned.type, {}),
+    )
+
+
+def _state(planned: PlannedTask, task: Task) -> tuple[str, str]:
+    return planned.key, "RUNNING" if task.lease is not None else task.state.value

@@ -1,0 +1,153 @@
+"""Resolving a case: the decision, its proof, the token; our own engine redeems it in the same transaction."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from unstuck.fallout.case import Case, Resolve, decide
+from unstuck.kernel.actor import Actor
+from unstuck.kernel.event import Event
+from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.order import events
+from unstuck.order.lifecycle import ORDER, ORDER_IS_OVER, OrderAction, OrderState
+from unstuck.order.state import Order, Task
+from unstuck.repair.correction import ActionCode
+from unstuck.repair.evidence import Evidence, proof_before_resolution
+from unstuck.repair.resume import redeem as moved_by
+from unstuck.repair.resume import require_proof
+from unstuck.repair.token import ResumeMode, ResumeToken, require_redeemable
+from unstuck.service.cases import Desk, open_desk, own_evidence
+from unstuck.service.ports import Ports
+from unstuck.service.stops import case_change
+from unstuck.store.rows import Changes, OrderChange
+from unstuck.store.unit import Conflict, Unit
+
+ENGINE = "engine"
+TOKEN_LIFE = timedelta(hours=24)
+MODE_OF = {"cancel": ResumeMode.CANCEL_ITEM, "compensate": ResumeMode.COMPENSATE_AND_CLOSE}
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """How a case ends: resume (with a mode), cancel, compensate, or none (settled, duplicate, false alarm)."""
+
+    decision: str
+    evidence: list[UUID]
+    mode: str | None = None
+    note: str = ""
+
+
+async def resolve(
+    ports: Ports, case_id: UUID, version: int, actor: Actor, decision: Decision
+) -> tuple[Case, ResumeToken | None]:
+    """Resolve the case and let the order go on, in one transaction; refused without proof."""
+    async with ports.store.unit(ports.now()) as unit:
+        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk.grant.require("resolve")
+        mode = _mode(decision)
+        evidence = await _evidence(unit, case_id, decision.evidence)
+        proof_before_resolution(evidence)
+        changes = Changes()
+        token = _issue(ports, unit, desk, mode, evidence, await _marked(unit, desk.case), actor) if mode else None
+        if token is not None:
+            changes.tokens.append(token)
+            changes.redeemed.append((token.id, ENGINE))
+            changes.orders.append(await _redeem(ports, unit, token, ENGINE, desk.order, desk.tasks, actor))
+        elif decision.decision == "cancel":
+            changes.orders.append(_cancel_order(unit, desk, actor))
+        settled = Resolve(decision.decision, mode, tuple(decision.evidence), token, decision.note)
+        changes.cases.append(case_change(desk.case, decide(desk.case, settled, desk.grant, unit.now)))
+        await unit.record(changes)
+        return desk.case, token
+
+
+async def redeem(ports: Ports, token_id: UUID, audience: str, actor: Actor) -> None:
+    """Redeem a token that was issued before: once, by its audience, while the step stands where it stood."""
+    try:
+        async with ports.store.unit(ports.now()) as unit:
+            token = await unit.token(token_id)
+            order, tasks = await unit.order(token.order_id)
+            change = await _redeem(ports, unit, token, audience, order, tasks, actor)
+            await unit.record(Changes(orders=[change], redeemed=[(token.id, audience)]))
+    except Conflict as again:
+        raise Refused("token-used", "this token was redeemed before") from again
+
+
+async def _redeem(
+    ports: Ports, unit: Unit, token: ResumeToken, audience: str, order: Order, tasks: list[Task], actor: Actor
+) -> OrderChange:
+    shape = await ports.book.shape(order.plan or "")
+    task = tasks[token.task]
+    guard = (shape.plan.revision, task.no, task.attempt)
+    require_redeemable(token, audience=audience, order_id=order.id, guard=guard, now=unit.now)
+    data: dict[str, Any] = moved_by(token, shape, order, tasks, unit.now)
+    data |= {"token": str(token.id), "case": str(token.case_id), "mode": token.mode.value}
+    made = [Event(events.REPAIRED, unit.now, actor.id, data)]
+    if order.state in ORDER_IS_OVER:
+        made.append(Event(events.COMPLETED, unit.now, actor.id, {}))
+    changed = [tasks[no] for no in sorted({fact["no"] for fact in data["tasks"]})]
+    return OrderChange(order, made, changed)
+
+
+def _issue(
+    ports: Ports, unit: Unit, desk: Desk, mode: ResumeMode, evidence: Sequence[Evidence], marked: bool, actor: Actor
+) -> ResumeToken | None:
+    case, facts = desk.case, desk.facts
+    if facts is None or desk.shape is None:
+        if mode is ResumeMode.CANCEL_ITEM:
+            return None
+        raise Refused("no-step", "this order has no plan: it can be cancelled, or sent again corrected")
+    require_proof(mode, facts, marked, case.correction is not None and facts.identity > 0)
+    return ResumeToken(
+        id=ports.new_id(),
+        audience=ENGINE,
+        case_id=case.id,
+        order_id=case.order_id,
+        item=case.item,
+        failed_step=case.step,
+        mode=mode,
+        correction=case.correction,
+        evidence=tuple(e.id for e in evidence),
+        plan_revision=desk.shape.plan.revision,
+        task=facts.task,
+        attempt=facts.attempt,
+        issued_at=unit.now,
+        expires_at=unit.now + TOKEN_LIFE,
+    )
+
+
+async def _marked(unit: Unit, case: Case) -> bool:
+    """Whether the correction in force is *mark done outside*, applied."""
+    if case.correction is None:
+        return False
+    row = await unit.correction(case.correction)
+    return row.state == "APPLIED" and row.action == ActionCode.MARK_DONE_OUTSIDE
+
+
+async def _evidence(unit: Unit, case_id: UUID, wanted: list[UUID]) -> tuple[Evidence, ...]:
+    await own_evidence(unit, case_id, wanted)
+    return tuple(e for e in await unit.evidence(case_id) if e.id in wanted)
+
+
+def _mode(decision: Decision) -> ResumeMode | None:
+    if decision.decision == "none":
+        return None
+    if decision.decision in MODE_OF:
+        return MODE_OF[decision.decision]
+    if decision.decision != "resume":
+        raise Invalid("decide how it ends", (("/decision", "one of resume, cancel, compensate, none"),))
+    if decision.mode not in set(ResumeMode):
+        raise Invalid("say from where it goes on", (("/mode", f"one of {', '.join(ResumeMode)}"),))
+    return ResumeMode(decision.mode)
+
+
+def _cancel_order(unit: Unit, desk: Desk, actor: Actor) -> OrderChange:
+    """An order without a plan has done nothing outside: it can be cancelled at once."""
+    order = desk.order
+    order.state = ORDER.step(order.state, OrderAction.CANCEL)
+    order.state = ORDER.step(order.state, OrderAction.CANCELLED)
+    order.finished_at, order.failed_from = unit.now, None
+    fact = {"order": OrderState.CANCELLED.value, "tasks": [], "case": str(desk.case.id)}
+    return OrderChange(order, [Event(events.REPAIRED, unit.now, actor.id, fact)])

@@ -1,0 +1,166 @@
+"""The one writer: nothing else writes the event table, and every change of state passes here with its events."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from unstuck.kernel.canonical import encode_trusted
+from unstuck.kernel.event import Event
+from unstuck.kernel.refusal import Stale
+from unstuck.order.state import Task
+from unstuck.store.rows import CaseChange, Changes, OrderChange
+from unstuck.store.statements import sql
+
+Rows = list[tuple[Any, ...]]
+EVENT_COLUMNS = ("stream", "seq", "at", "recorded_at", "type", "v", "by", "data")
+CASE_COLUMNS = (
+    "id", "state", "version", "seq", "order_id", "item", "step", "task", "attempt", "reason", "system", "operation",
+    "raw_code", "raw_message", "raw_sha256", "raw", "dedup_key", "detected_at", "touched_at", "pack",
+)  # fmt: skip
+
+
+async def record(conn: asyncpg.Connection, changes: Changes, now: datetime) -> None:
+    """Write `changes` in the running transaction; raises Stale when a row was changed since it was read."""
+    events: Rows = []
+    for change in changes.orders:
+        if change.fresh is not None:
+            await _insert_order(conn, change, events, now)
+        else:
+            await _add_identities(conn, change, now)
+    known = [change for change in changes.orders if change.fresh is None]
+    if known:
+        await _update_orders(conn, known, events, now)
+    await _write_tasks(conn, [(c.order.id, t) for c in known for t in c.tasks] + changes.claimed)
+    for case in changes.cases:
+        await _write_case(conn, case, events, now)
+    await _add(conn, changes, now)
+    if events:
+        await conn.copy_records_to_table("event", records=events, columns=EVENT_COLUMNS)
+
+
+def _number(events: Rows, stream: UUID, row: Any, made: Sequence[Event], now: datetime) -> int:
+    """Give a stream's new events their numbers, move the row's version if one is decisive; return its old seq."""
+    before: int = row.seq
+    for event in made:
+        row.seq += 1
+        data = encode_trusted(event.data)
+        events.append((stream, row.seq, event.at, now, event.type.name, event.type.v, event.by, data))
+    row.version += any(event.type.decisive for event in made)
+    return before
+
+
+async def _insert_order(conn: asyncpg.Connection, change: OrderChange, events: Rows, now: datetime) -> None:
+    order, fresh = change.order, change.fresh
+    assert fresh is not None
+    _number(events, order.id, order, change.events, now)
+    if change.plan_body is not None:
+        await conn.execute(
+            "INSERT INTO plan (id, body) VALUES ($1, $2) ON CONFLICT DO NOTHING", order.plan, change.plan_body
+        )
+    order.number = await conn.fetchval(
+        "INSERT INTO orders (id, source, external_id, customer, state, plan, item_states, version, seq, prio, pack,"
+        " promised_at, received_at, failed_from) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)"
+        " RETURNING number",
+        order.id, fresh.source, fresh.external_id, fresh.customer, order.state, order.plan, list(order.item_states),
+        order.version, order.seq, order.prio, order.pack, fresh.promised_at, fresh.received_at, order.failed_from,
+    )  # fmt: skip
+    await conn.execute(
+        "INSERT INTO order_draft (order_id, body, raw) VALUES ($1, $2, $3)", order.id, fresh.draft, fresh.raw
+    )
+    await _add_identities(conn, change, now)
+    if change.tasks:
+        rows = [(order.id, t.no, change.targets[t.no], t.state.value, order.prio, t.due, t.since) for t in change.tasks]
+        await conn.copy_records_to_table(
+            "task", records=rows, columns=("order_id", "no", "target", "state", "prio", "due", "since")
+        )
+
+
+async def _add_identities(conn: asyncpg.Connection, change: OrderChange, now: datetime) -> None:
+    for task, identity, how in change.dead:
+        await conn.execute(
+            "INSERT INTO dead_identity (order_id, task, identity, how, at) VALUES ($1, $2, $3, $4, $5)"
+            " ON CONFLICT DO NOTHING",
+            change.order.id, task, identity, how, now,
+        )  # fmt: skip
+    if change.commands:
+        rows = [(change.order.id, c.task, c.identity, c.key, c.body) for c in change.commands]
+        await conn.copy_records_to_table(
+            "command", records=rows, columns=("order_id", "task", "identity", "key", "body")
+        )
+
+
+async def _update_orders(conn: asyncpg.Connection, changes: Sequence[OrderChange], events: Rows, now: datetime) -> None:
+    rows = []
+    for change in changes:
+        o = change.order
+        before = _number(events, o.id, o, change.events, now)
+        items = ",".join(o.item_states)
+        rows.append((o.id, o.state, o.failed_from, o.plan, items, o.version, o.seq, o.finished_at, before))
+    written = await conn.execute(sql("write_orders"), *zip(*rows, strict=True))
+    if int(written.rpartition(" ")[2]) != len(rows):
+        raise Stale("an order of this batch", changes[0].order.version)
+
+
+async def _write_tasks(conn: asyncpg.Connection, tasks: Sequence[tuple[UUID, Task]]) -> None:
+    if not tasks:
+        return
+    rows = [
+        (order, t.no, t.state, t.identity, t.attempt, t.tries, t.asks, t.due, t.lease, t.owner, t.sent_at, t.since)
+        for order, t in tasks
+    ]
+    await conn.execute(sql("write_tasks"), *zip(*rows, strict=True))
+
+
+async def _write_case(conn: asyncpg.Connection, change: CaseChange, events: Rows, now: datetime) -> None:
+    c = change.case
+    before = _number(events, c.id, c, change.events, now)
+    if change.raw is not None:
+        values = {**msgspec.structs.asdict(c), "raw": change.raw}
+        c.number = await conn.fetchval(sql("insert_case"), *(values[name] for name in CASE_COLUMNS))
+        return
+    written = await conn.fetchval(
+        sql("write_cases"),
+        c.id, c.state, c.version, c.seq, c.touched_at, c.code, c.domain, c.recoverability, c.queue, c.owner,
+        c.repeats, c.resolution, c.resolved_by, c.resolved_at, c.correction, c.attempt, before,
+    )  # fmt: skip
+    if written is None:
+        raise Stale("the case", c.version)
+
+
+async def _add(conn: asyncpg.Connection, changes: Changes, now: datetime) -> None:
+    """The rows that are only ever added, and the timers."""
+    await _copy(conn, "attempt", changes.attempts)
+    await _copy(conn, "outcome", changes.outcomes)
+    for timer in changes.timers:
+        await conn.execute(
+            "INSERT INTO timer (subject, kind, epoch, due, task) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            timer.subject, timer.kind, timer.epoch, timer.due, timer.task,
+        )  # fmt: skip
+    for key in changes.cleared:
+        await conn.execute("DELETE FROM timer WHERE subject = $1 AND kind = $2 AND epoch = $3", *key)
+    for case_id, e in changes.evidence:
+        await conn.execute(
+            "INSERT INTO evidence VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            e.id, case_id, e.type, e.sha256, e.size, e.media_type, e.source, e.captured_by, e.captured_at,
+            e.customer_visible, e.proves_resolution, e.corrects, e.says,
+        )  # fmt: skip
+    for row in changes.corrections:
+        await conn.execute(sql("write_correction"), *msgspec.structs.astuple(row))
+    for token in changes.tokens:
+        await conn.execute(
+            "INSERT INTO resume_token (id, case_id, audience, body, issued_at, expires_at)"
+            " VALUES ($1, $2, $3, $4, $5, $6)",
+            token.id, token.case_id, token.audience, msgspec.json.encode(token), token.issued_at, token.expires_at,
+        )  # fmt: skip
+    for token_id, by in changes.redeemed:
+        await conn.execute("INSERT INTO resume_use (token, at, by) VALUES ($1, $2, $3)", token_id, now, by)
+
+
+async def _copy(conn: asyncpg.Connection, table: str, rows: Sequence[msgspec.Struct]) -> None:
+    if rows:
+        records = [msgspec.structs.astuple(row) for row in rows]
+        await conn.copy_records_to_table(table, records=records, columns=rows[0].__struct_fields__)

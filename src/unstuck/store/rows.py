@@ -1,0 +1,123 @@
+"""What is written in one go: the values that `record` takes, and the rows that are only ever added."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+
+from unstuck.fallout.case import Case
+from unstuck.kernel.event import Event
+from unstuck.order.state import Order, Task
+from unstuck.repair.evidence import Evidence
+from unstuck.repair.token import ResumeToken
+
+
+class NewOrder(msgspec.Struct):
+    """What is written of an order once, when it is received."""
+
+    source: str
+    external_id: str
+    customer: str
+    promised_at: datetime | None
+    received_at: datetime
+    draft: bytes
+    raw: UUID
+
+
+class Command(msgspec.Struct):
+    """One business identity of a task."""
+
+    task: int
+    identity: int
+    key: str
+    body: bytes
+
+
+class OrderChange(msgspec.Struct):
+    """One order as it is next. `order.seq` and `version` are still those it was read with."""
+
+    order: Order
+    events: list[Event]
+    tasks: list[Task] = []
+    fresh: NewOrder | None = None
+    plan_body: bytes | None = None  # when the plan is new
+    targets: tuple[str, ...] = ()
+    commands: list[Command] = []
+    dead: list[tuple[int, int, str]] = []  # task, identity, refused or absent
+
+
+class CaseChange(msgspec.Struct):
+    """One case as it is next; `raw` is given when it is new."""
+
+    case: Case
+    events: list[Event]
+    raw: bytes | None = None
+
+
+class Attempt(msgspec.Struct, array_like=True):
+    order_id: UUID
+    task: int
+    attempt: int
+    day: date
+    kind: str
+    identity: int
+    owner: str
+    at: datetime
+
+
+class Arrived(msgspec.Struct, array_like=True):
+    """An outcome row."""
+
+    order_id: UUID
+    task: int
+    attempt: int
+    day: date
+    at: datetime
+    result: str
+    status: int
+    code: str
+    reference: str
+    sha256: bytes
+    body: bytes
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """Something due: whose, what kind, and the epoch that makes it fire once."""
+
+    subject: UUID
+    kind: str
+    epoch: int
+    due: datetime
+    task: int | None = None
+
+
+class CorrectionRow(msgspec.Struct):
+    id: UUID
+    case_id: UUID
+    action: str
+    state: str
+    reason_code: str
+    reason: str
+    given: bytes
+    preview: bytes
+    proposed_by: str
+    proposed_at: datetime
+    applied_by: str = ""
+    applied_at: datetime | None = None
+    result: str = ""
+
+
+class Changes(msgspec.Struct):
+    """Everything one transaction records."""
+
+    orders: list[OrderChange] = []
+    cases: list[CaseChange] = []
+    claimed: list[tuple[UUID, Task]] = []  # operational columns only: no event
+    attempts: list[Attempt] = []
+    outcomes: list[Arrived] = []
+    timers: list[Timer] = []
+    cleared: list[tuple[UUID, str, int]] = []
+    corrections: list[CorrectionRow] = []
+    evidence: list[tuple[UUID, Evidence]] = []
+    tokens: list[ResumeToken] = []
+    redeemed: list[tuple[UUID, str]] = []

@@ -1,0 +1,235 @@
+"""One transaction: what is read under its locks, and the one way to record what was decided."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from unstuck.fallout.case import Case
+from unstuck.fallout.lifecycle import CaseState
+from unstuck.kernel.refusal import Missing
+from unstuck.order.lifecycle import ItemState, OrderState, TaskState
+from unstuck.order.plan import OrderDraft
+from unstuck.order.state import Order, Task
+from unstuck.repair.evidence import Evidence, EvidenceType
+from unstuck.repair.token import ResumeToken
+from unstuck.store.record import record
+from unstuck.store.rows import Changes, CorrectionRow
+from unstuck.store.statements import sql
+
+TASK_STATES = {state.value: state for state in TaskState}
+ITEM_STATES = {state.value: state for state in ItemState}
+
+
+class Lapsed(msgspec.Struct, frozen=True):
+    """A task that looks abandoned: its lease is over, or its callback overdue."""
+
+    order_id: UUID
+    task: int
+    attempt: int
+    what: str
+
+
+class Unit:
+    """A transaction in the making. Orders are locked first, then cases, ids in order."""
+
+    def __init__(self, conn: asyncpg.Connection, now: datetime) -> None:
+        self.conn, self.now = conn, now
+
+    async def orders(self, ids: Sequence[UUID]) -> dict[UUID, tuple[Order, list[Task]]]:
+        """Lock these orders and read them with their tasks; unknown ids are left out."""
+        locked = await self.conn.fetch(sql("lock_orders"), sorted(ids))
+        orders: dict[UUID, tuple[Order, list[Task]]] = {row["id"]: (_order(row), []) for row in locked}
+        for row in await self.conn.fetch(sql("load_tasks"), list(orders)):
+            orders[row["order_id"]][1].extend(_tasks(row))
+        return orders
+
+    async def order(self, order_id: UUID) -> tuple[Order, list[Task]]:
+        """One order, locked; Missing when there is none."""
+        found = await self.orders([order_id])
+        if order_id not in found:
+            raise Missing(f"order {order_id}")
+        return found[order_id]
+
+    async def case(self, case_id: UUID) -> Case:
+        """One case, locked (its order must be locked before, when the command may touch it)."""
+        row = await self.conn.fetchrow("SELECT * FROM fallout_case WHERE id = $1 FOR UPDATE", case_id)
+        if row is None:
+            raise Missing(f"case {case_id}")
+        return case_of(row)
+
+    async def order_of_case(self, case_id: UUID) -> UUID:
+        """The order a case is about; it never changes but by a relink."""
+        found: UUID | None = await self.conn.fetchval("SELECT order_id FROM fallout_case WHERE id = $1", case_id)
+        if found is None:
+            raise Missing(f"case {case_id}")
+        return found
+
+    async def open_cases(self, order_ids: Sequence[UUID]) -> list[Case]:
+        """The open cases of these orders, locked."""
+        return [case_of(row) for row in await self.conn.fetch(sql("open_cases"), list(order_ids))]
+
+    async def pick(self, statement: str, room: Mapping[str, int]) -> list[tuple[UUID, Task]]:
+        """Tasks to call now, at most `room` for each target; locked until the intent is committed."""
+        if not room:
+            return []
+        rows = await self.conn.fetch(sql(statement), list(room), list(room.values()), self.now)
+        return [(row["order_id"], _picked(row)) for row in rows]
+
+    async def commands(self, wanted: Sequence[tuple[UUID, int, int]]) -> list[tuple[str, bytes, str]]:
+        """Key, body and plan id of each (order, task, identity), in that order."""
+        if not wanted:
+            return []
+        return [tuple(row) for row in await self.conn.fetch(sql("load_commands"), *zip(*wanted, strict=True))]
+
+    async def draft(self, order_id: UUID) -> OrderDraft:
+        """The order as intake understood it."""
+        body = await self.conn.fetchval("SELECT body FROM order_draft WHERE order_id = $1", order_id)
+        return msgspec.json.decode(body, type=OrderDraft)
+
+    async def evidence(self, case_id: UUID) -> tuple[Evidence, ...]:
+        """The evidence of a case, oldest first."""
+        rows = await self.conn.fetch("SELECT * FROM evidence WHERE case_id = $1 ORDER BY captured_at, id", case_id)
+        return tuple(evidence_of(row) for row in rows)
+
+    async def correction(self, correction_id: UUID) -> CorrectionRow:
+        """One correction, locked."""
+        row = await self.conn.fetchrow("SELECT * FROM correction WHERE id = $1 FOR UPDATE", correction_id)
+        if row is None:
+            raise Missing(f"correction {correction_id}")
+        return CorrectionRow(**row)
+
+    async def corrections(self, case_id: UUID) -> list[CorrectionRow]:
+        """The corrections of a case, oldest first."""
+        rows = await self.conn.fetch("SELECT * FROM correction WHERE case_id = $1 ORDER BY proposed_at", case_id)
+        return [CorrectionRow(**row) for row in rows]
+
+    async def token(self, token_id: UUID) -> ResumeToken:
+        """One resume token."""
+        body = await self.conn.fetchval("SELECT body FROM resume_token WHERE id = $1", token_id)
+        if body is None:
+            raise Missing(f"resume token {token_id}")
+        return msgspec.json.decode(body, type=ResumeToken)
+
+    async def order_of_key(self, key: str) -> tuple[UUID, int, int] | None:
+        """The order, task and identity that a command key names."""
+        row = await self.conn.fetchrow("SELECT order_id, task, identity FROM command WHERE key = $1", key)
+        return (row["order_id"], row["task"], row["identity"]) if row else None
+
+    async def record(self, changes: Changes) -> None:
+        """Write what was decided, with its events."""
+        await record(self.conn, changes, self.now)
+
+
+class Store:
+    """The database behind one pool of connections."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self.pool = pool
+
+    @asynccontextmanager
+    async def unit(self, now: datetime) -> AsyncIterator[Unit]:
+        """A transaction that commits when the block ends and rolls back when it raises."""
+        async with self.pool.acquire() as conn:
+            async with conn.transaction():
+                yield Unit(conn, now)
+
+    @asynccontextmanager
+    async def reading(self, now: datetime) -> AsyncIterator[Unit]:
+        """One consistent view to read from."""
+        async with self.pool.acquire() as conn:
+            async with conn.transaction(isolation="repeatable_read", readonly=True):
+                yield Unit(conn, now)
+
+    async def lapsed(self, now: datetime, limit: int) -> list[Lapsed]:
+        """Tasks that look abandoned; whether they are is decided under their order's lock."""
+        return [Lapsed(*row) for row in await self.pool.fetch(sql("lapsed"), now, limit)]
+
+    async def plan_body(self, plan_id: str) -> bytes:
+        """The body of a plan."""
+        body: bytes | None = await self.pool.fetchval("SELECT body FROM plan WHERE id = $1", plan_id)
+        if body is None:
+            raise Missing(f"plan {plan_id}")
+        return body
+
+    async def pack_files(self, pack: str) -> bytes:
+        """The files of a policy pack, as stored."""
+        body: bytes | None = await self.pool.fetchval("SELECT files FROM policy_pack WHERE hash = $1", pack)
+        if body is None:
+            raise Missing(f"policy pack {pack}")
+        return body
+
+    async def keep_pack(self, pack: str, name: str, files: bytes, now: datetime) -> None:
+        """Store a policy pack under its hash, once."""
+        await self.pool.execute(
+            "INSERT INTO policy_pack (hash, name, files, stored_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            pack, name, files, now,
+        )  # fmt: skip
+
+
+async def connect(url: str, *, size: int = 8) -> Store:
+    """Open the pool. Plans are generic: worker statements are many times repeated with the same shape."""
+    pool = await asyncpg.create_pool(
+        url, min_size=1, max_size=size, server_settings={"application_name": "unstuck", "timezone": "UTC"}
+    )
+    return Store(pool)
+
+
+def _order(row: Any) -> Order:
+    return Order(
+        id=row["id"],
+        number=row["number"],
+        state=OrderState(row["state"]),
+        version=row["version"],
+        seq=row["seq"],
+        pack=row["pack"],
+        plan=row["plan"],
+        item_states=tuple(ITEM_STATES[s] for s in row["item_states"]),
+        failed_from=OrderState(row["failed_from"]) if row["failed_from"] else None,
+        finished_at=row["finished_at"],
+        prio=row["prio"],
+    )
+
+
+def _tasks(row: Any) -> list[Task]:
+    columns = (row[k] for k in ("no", "state", "identity", "attempt", "tries", "asks", "lease", "sent_at", "due"))
+    return [
+        Task(no, TASK_STATES[state], identity, attempt, tries, asks, due, lease, None, sent_at, None)
+        for no, state, identity, attempt, tries, asks, lease, sent_at, due in zip(*columns, strict=True)
+    ]
+
+
+def _picked(row: Any) -> Task:
+    return Task(
+        no=row["no"],
+        state=TASK_STATES[row["state"]],
+        identity=row["identity"],
+        attempt=row["attempt"],
+        tries=row["tries"],
+        asks=row["asks"],
+        sent_at=row["sent_at"],
+        since=row["since"],
+    )
+
+
+def case_of(row: Any) -> Case:
+    """The case a row holds."""
+    values = dict(row)
+    values.pop("raw", None)
+    values["state"] = CaseState(values["state"])
+    return Case(**values)
+
+
+def evidence_of(row: Any) -> Evidence:
+    """The evidence a row holds."""
+    values = dict(row)
+    values.pop("case_id")
+    values["type"] = EvidenceType(values["type"])
+    return Evidence(**values)
+
+
+Conflict = asyncpg.UniqueViolationError
