@@ -5,7 +5,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 import msgspec
+import structlog
 
 from unstuck.config import Config
 from unstuck.connect.http import HttpConnector
@@ -31,6 +33,19 @@ from unstuck.store.unit import connect
 
 AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError, TimeoutError)
 PARTITIONS_AHEAD = 7
+
+
+def log_plainly() -> None:
+    """One JSON line an event on stderr; tracebacks without the values of variables, which may be secrets."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 def utc_now() -> datetime:
@@ -92,12 +107,13 @@ def signer(config: Config) -> Signer:
 
 async def work(config: Config, url: str) -> None:
     """A worker: dispatcher, reaper, timers, sealer; ends cleanly at SIGTERM or SIGINT."""
+    log_plainly()
     async with open_ports(config, url) as ports:
         room = {name: config.room or ports.book.current.document.targets[name].room for name in config.targets}
         dispatcher = Dispatcher(ports, room)
         loops = worker_loops(config, ports)
         await make_partitions(ports)
-        _on_signal(lambda: [part.stop() for part in (*loops, dispatcher)])
+        _on_signal(lambda: [stop() for stop in (*(loop.stop for loop in loops), dispatcher.stop)])
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop.run())
@@ -138,3 +154,22 @@ def _on_signal(stop: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+
+
+async def serve(config: Config, url: str) -> None:
+    """The web server; ends cleanly at SIGTERM or SIGINT (uvicorn takes both)."""
+    from unstuck.web.server import build, server
+
+    log_plainly()
+    async with open_ports(config, url, size=16) as ports:
+        app = build(ports, callback_secret=config.callback_secret, body_limit=config.body_limit)
+        await server(app, config.host, config.port).serve()
+
+
+async def add_account(config: Config, url: str, accounts: Mapping[str, tuple[tuple[str, ...], str]]) -> None:
+    """Give each name its roles and token."""
+    from unstuck.service.accounts import add_token
+
+    async with open_ports(config, url, size=1) as ports:
+        for name, (roles, secret) in accounts.items():
+            await add_token(ports, name, roles, secret)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -85,7 +85,7 @@ async def test_a_changed_file_is_refused(urls: Urls, folder: Path) -> None:
     (folder / "0001_widgets.sql").write_text(FIRST + "-- harmless\n")
     (folder / "0003_purge.sql").write_text(THIRD)
     for refused in (migrate, check):
-        with pytest.raises(MigrationError, match="0001_widgets was applied with another content.*never edited"):
+        with pytest.raises(MigrationError, match=r"0001_widgets was applied with another content.*never edited"):
             await refused(urls.owner, folder)
     assert await ask(urls.owner, "SELECT max(number) FROM schema_migration") == 2
 
@@ -132,7 +132,7 @@ async def test_history_with_a_hole_is_refused(urls: Urls, folder: Path) -> None:
 
 async def test_a_failing_migration_leaves_nothing_of_itself(urls: Urls, folder: Path) -> None:
     (folder / "0003_half.sql").write_text("CREATE TABLE half ();\nSELECT nonsense;\n")
-    with pytest.raises(MigrationError, match="0003_half was rolled back: line 2: .*nonsense"):
+    with pytest.raises(MigrationError, match=r"0003_half was rolled back: line 2: .*nonsense"):
         await migrate(urls.owner, folder)
     assert await ask(urls.owner, "SELECT to_regclass('half')") is None
     assert (await check(urls.owner, folder)).pending == ("0003_half",)
@@ -235,17 +235,21 @@ class Pool:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
-        startup = await packet(reader)
-        if len(startup) == 16:  # a cancel request
-            return
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            startup = await packet(reader)
+            if len(startup) != 16:  # those are requests to cancel
+                await self.client((reader, writer), startup)
+        writer.close()
+
+    async def client(self, client: Streams, startup: bytes) -> None:
         server = await asyncio.open_unix_connection(self.target)
         self.writers.append(server[1])
         server[1].write(startup)
-        await self.sign_in((reader, writer), server)
+        await self.sign_in(client, server)
         if len(self.writers) // 2 <= self.size:
             self.idle.put_nowait(server)
-        while not reader.at_eof():
-            await self.transaction((reader, writer))
+        while (request := await message(client[0]))[:1] != b"X":
+            await self.transaction(request, client)
 
     async def sign_in(self, client: Streams, server: Streams) -> None:
         while (answer := await message(server[0]))[:1] != b"Z":
@@ -254,27 +258,26 @@ class Pool:
                 server[1].write(await message(client[0]))
         client[1].write(answer)
 
-    async def transaction(self, client: Streams) -> None:
-        request = await message(client[0])
-        if request[:1] in (b"X", b""):
-            return
+    async def transaction(self, request: bytes, client: Streams) -> None:
         server = await self.idle.get()
         server[1].write(request)
-        while not (request[:1] in (b"Q", b"S") and await self.answer(server, client) == b"I"):
-            request = await message(client[0])
-            server[1].write(request)
+        more = asyncio.ensure_future(self.forward(client[0], server[1]))
+        while (answer := await message(server[0])) != b"Z\0\0\0\x05I":
+            client[1].write(answer)
+        more.cancel()
+        await asyncio.wait([more])
         self.idle.put_nowait(server)
+        client[1].write(answer)
 
-    async def answer(self, server: Streams, client: Streams) -> bytes:
-        while (part := await message(server[0]))[:1] != b"Z":
-            client[1].write(part)
-        client[1].write(part)
-        return part[5:6]
+    async def forward(self, client: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while (request := await message(client))[:1] != b"X":
+                server.write(request)
 
     async def close(self) -> None:
         for writer in self.writers:
             writer.close()
-            await writer.wait_closed()
+        await asyncio.gather(*(writer.wait_closed() for writer in self.writers), return_exceptions=True)
 
 
 async def packet(reader: asyncio.StreamReader) -> bytes:
@@ -283,5 +286,4 @@ async def packet(reader: asyncio.StreamReader) -> bytes:
 
 
 async def message(reader: asyncio.StreamReader) -> bytes:
-    kind = await reader.read(1)
-    return kind and kind + await packet(reader)
+    return await reader.readexactly(1) + await packet(reader)

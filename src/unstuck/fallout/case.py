@@ -9,6 +9,7 @@ import msgspec
 from unstuck.fallout import events
 from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseState
 from unstuck.kernel.actor import Grant
+from unstuck.kernel.canonical import digest
 from unstuck.kernel.event import Event, EventType
 from unstuck.kernel.refusal import IllegalTransition
 from unstuck.repair.correction import Correction
@@ -88,7 +89,11 @@ class Continue(msgspec.Struct, frozen=True):
 
 
 class Propose(msgspec.Struct, frozen=True):
+    """`given` and `preview` are the digests of its input and of what it was shown to do."""
+
     correction: Correction
+    given: str
+    preview: str
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -210,6 +215,8 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
                 "action": c.action.value,
                 "reason_code": c.reason_code,
                 "why": c.reason,
+                "given": command.given,
+                "preview": command.preview,
             }
             return (made.moved(events.PROPOSED, CaseAction.PROPOSE, CaseState.CORRECTION_PROPOSED, **facts),)
         case Reject(correction=c):
@@ -219,8 +226,6 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
         case Apply():
             return _applied(made, command)
         case Attach(evidence=e):
-            if case.state is CaseState.CLOSED:
-                raise IllegalTransition("fallout case", case.state, "ATTACH EVIDENCE")
             return (made.kept(events.ATTACHED, **_named(e)),)
         case Verify():
             facts = {"evidence": [str(e) for e in command.evidence], "note": command.note}
@@ -254,11 +259,13 @@ class _Maker:
     def __init__(self, case: Case, grant: Grant, now: datetime) -> None:
         self.case, self.grant, self.now = case, grant, now
 
-    def moved(self, kind: EventType, action: CaseAction, to: CaseState | None, **data: Any) -> Event:
+    def moved(self, kind: EventType, action: CaseAction, to: CaseState | None, /, **data: Any) -> Event:
         state = CASE.step(self.case.state, action, to)
         return Event(kind, self.now, self.grant.actor.id, {"to": state.value, **data})
 
-    def kept(self, kind: EventType, **data: Any) -> Event:
+    def kept(self, kind: EventType, /, **data: Any) -> Event:
+        if self.case.state is CaseState.CLOSED:
+            raise IllegalTransition("fallout case", self.case.state, "take anything more; reopen it first")
         return Event(kind, self.now, self.grant.actor.id, data)
 
 
@@ -286,6 +293,7 @@ def _resolved(made: _Maker, command: Resolve) -> Event:
         mode=command.mode.value if command.mode else None,
         evidence=[str(e) for e in command.evidence],
         token=str(token.id) if token else None,
+        token_sha256=digest(msgspec.json.encode(token)) if token else None,
         note=command.note,
     )
 
@@ -295,7 +303,12 @@ def _named(evidence: Evidence) -> dict[str, Any]:
         "evidence": str(evidence.id),
         "type": evidence.type.value,
         "sha256": evidence.sha256,
+        "size": evidence.size,
+        "media_type": evidence.media_type,
+        "source": evidence.source,
+        "customer_visible": evidence.customer_visible,
         "proves_resolution": evidence.proves_resolution,
+        "corrects": str(evidence.corrects) if evidence.corrects else None,
         "says": evidence.says,
     }
 

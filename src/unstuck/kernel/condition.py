@@ -27,9 +27,12 @@ def compiled(expression: str, variables: tuple[tuple[str, str], ...]) -> Compile
 
     env = cel.NewEnv(variables={name: getattr(cel.Type, TYPES[kind]) for name, kind in variables})
     try:
-        return cast(Compiled, env.compile(expression))
+        ready = env.compile(expression)
     except (RuntimeError, ValueError) as error:
         raise BadCondition(str(error).splitlines()[0]) from error
+    if ready.return_type() != cel.Type.BOOL:
+        raise BadCondition(f"a condition is true or false, and {expression!r} is neither")
+    return cast(Compiled, ready)
 
 
 def holds(expression: str, variables: tuple[tuple[str, str], ...], facts: Mapping[str, Any]) -> bool:

@@ -91,6 +91,8 @@ def decompose(draft: OrderDraft, templates: Templates, pack: str) -> tuple[Plan,
         after = tuple(sorted(set(_waits_for(index, template.after, draft.items, keys))))
         tasks.append(PlannedTask(f"{item.id}.{name}", template.type, task_type.target, index, after))
         bodies.append(render(task_type.send, draft, item))
+    if len({task.key for task in tasks}) < len(tasks):
+        raise Unplannable("INVALID_DATA", "two items of the order have the same id")
     items = tuple((item.id, item.offer) for item in draft.items)
     return Plan(pack, 0, items, tuple(tasks)), tuple(bodies)
 

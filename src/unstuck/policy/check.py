@@ -1,5 +1,6 @@
 """What typing cannot see in a pack: names that point nowhere, cycles, conditions that do not compile. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from unstuck.fallout.policy import REASONS
@@ -18,6 +19,7 @@ CASE_FACTS = (
     ("step", "string"),
     ("system", "string"),
 )
+SOURCE = re.compile(r"(order|char)\..+|item\.(id|offer|action)|=.*", re.DOTALL)
 Problem = tuple[tuple[str, ...], str, str]
 
 
@@ -77,11 +79,11 @@ def _task_types(doc: Document) -> Iterator[Problem]:
         if kind.target not in doc.targets:
             yield (*path, "target"), "known-target", f"{name} goes to {kind.target}, which is not declared"
         for source in kind.send.values():
-            if source.partition(".")[0] not in ("order", "item", "char") and not source.startswith("="):
+            if not SOURCE.fullmatch(source):
                 yield (
                     (*path, "send"),
                     "known-source",
-                    f"{name} sends {source!r}: order.…, item.…, char.… or =literal",
+                    f"{name} sends {source!r}: order.…, item.id, item.offer, item.action, char.… or =literal",
                 )
         for field in set(kind.business_key) - kind.send.keys():
             yield (*path, "business_key"), "known-field", f"{name} asks by {field}, which it does not send"
@@ -115,6 +117,16 @@ def _tables(doc: Document) -> Iterator[Problem]:
         for field in fields:
             if sent is None or field not in sent:
                 yield ("correctable", name, field), "known-field", f"{name} sends no {field}"
+            if problem := _no_pattern(fields[field].pattern):
+                yield ("correctable", name, field, "pattern"), "pattern", f"{name}.{field}: {problem}"
+
+
+def _no_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        return str(error)
+    return ""
 
 
 def _actions(doc: Document) -> Iterator[Problem]:

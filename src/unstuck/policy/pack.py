@@ -105,8 +105,8 @@ def decode(files: Mapping[str, str]) -> tuple[Document, "Lines"]:
             findings.append(Finding(file, 1, "sections", "a pack file is a table of sections"))
             continue
         lines.index(file, node)
-        twice = merged.keys() & sections.keys()
-        findings.extend(Finding(file, lines.of((name,))[1], "once", f"section {name} is given twice") for name in twice)
+        findings.extend(Finding(file, line, "once", f"{name} is given twice") for name, line in lines.twice)
+        lines.twice.clear()
         merged |= sections
     if findings:
         raise BadPack(tuple(findings))
@@ -118,12 +118,15 @@ class Lines:
 
     def __init__(self) -> None:
         self._at: dict[tuple[str, ...], tuple[str, int]] = {}
+        self.twice: list[tuple[str, int]] = []  # YAML itself would let the last one win in silence
 
     def index(self, file: str, node: Any, path: tuple[str, ...] = ()) -> None:
         self._at.setdefault(path, (file, node.start_mark.line + 1))
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
                 inner = (*path, str(key.value))
+                if inner in self._at:
+                    self.twice.append((".".join(inner), key.start_mark.line + 1))
                 self._at[inner] = (file, key.start_mark.line + 1)
                 self.index(file, value, inner)
         elif isinstance(node, yaml.SequenceNode):
@@ -139,7 +142,7 @@ class Lines:
 
 def _typed(merged: dict[str, Any], lines: Lines) -> Document:
     unknown = merged.keys() - set(Document.__struct_fields__)
-    findings = [Finding(*lines.of((n,)), "known-section", f"there is no section {n!r}") for n in sorted(unknown)]
+    findings = [Finding(*lines.of((n,)), "known-section", f"there is no section {n!r}") for n in sorted(unknown, key=str)]
     if not findings:
         try:
             return msgspec.convert(merged, Document)
@@ -149,24 +152,34 @@ def _typed(merged: dict[str, Any], lines: Lines) -> Document:
 
 
 def _place(message: str, merged: dict[str, Any], lines: Lines) -> Finding:
-    because, _, at = message.partition(" - at `$")
+    because, _, at = message.partition(" - at `")
     path: list[str] = []
-    value: Any = merged
-    for part in at.rstrip("`").replace("]", "").replace("[", ".").strip(".").split("."):
-        if part == "...":  # msgspec does not name the key of a table: take the entry the same type fails on
-            part = _culprit(value, because)
-        if not part:
-            break
-        path.append(part)
-        value = value[int(part)] if isinstance(value, list) else value.get(part) if isinstance(value, dict) else None
+    for part in at.partition("$")[2].rstrip("`").replace("[...]", ".*").replace("[", ".").replace("]", "").split(".")[1:]:
+        # msgspec does not name the key of a table: take the entry that fails by itself in the same way
+        path.append(_culprit(merged, path, message) if part == "*" else part)
     wrong = because.split("`")[1] if because.startswith("Object contains unknown field") else ""
     return Finding(*lines.of((*path, wrong) if wrong else tuple(path)), "type", because)
 
 
-def _culprit(table: Any, because: str) -> str:
-    name = because.split("`")[1] if "`" in because else ""
-    if not isinstance(table, dict):
-        return ""
-    unknown = because.startswith("Object contains unknown field")
-    having = [key for key, value in table.items() if isinstance(value, dict) and (name in value) is unknown]
-    return str(having[0]) if name and having else next(iter(map(str, table)), "")
+def _culprit(merged: dict[str, Any], path: list[str], message: str) -> str:
+    for key, entry in _at(merged, path).items():
+        try:
+            msgspec.convert(_with(merged, path, {key: entry}), Document)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                return str(key)
+    return ""
+
+
+def _at(tree: Any, path: list[str]) -> Any:
+    for part in path:
+        tree = tree[int(part)] if isinstance(tree, list) else tree[part]
+    return tree
+
+
+def _with(tree: Any, path: list[str], table: dict[str, Any]) -> Any:
+    if not path:
+        return table
+    if isinstance(tree, list):
+        return [_with(value, path[1:], table) if n == int(path[0]) else value for n, value in enumerate(tree)]
+    return tree | {path[0]: _with(tree[path[0]], path[1:], table)}

@@ -65,6 +65,13 @@ class Facts(msgspec.Struct, frozen=True):
         return says[-1] if says else ""
 
 
+    @property
+    def done_outside(self) -> tuple[str, ...]:
+        """The tasks of the item whose effect is there, whether we hold them for completed or not."""
+        found = self.task_key if self.proven == "found" else ""
+        return tuple(key for key, state in self.item_tasks if state == "COMPLETED" or key == found)
+
+
 class RepairPlan(msgspec.Struct, frozen=True):
     """What an action will do: what changes, what is sent or asked, who is told, what stays outside for people."""
 
@@ -99,7 +106,7 @@ def plan(action: ActionCode, given: Mapping[str, Any], facts: Facts) -> RepairPl
                 for key, state in facts.item_tasks
                 if state not in ("COMPLETED", "CANCELLED")
             )
-            done = tuple(f"{key} is done outside and stays" for key, state in facts.item_tasks if state == "COMPLETED")
+            done = tuple(f"{key} is done outside and stays" for key in facts.done_outside)
             return RepairPlan(changes=moves, left_outside=done)
 
 
@@ -157,7 +164,9 @@ def _require_provably_done(facts: Facts) -> None:
 def _require_dead_identity(facts: Facts) -> None:
     if not facts.correctable:
         raise Refused("nothing-to-correct", f"{facts.task_type} declares no field that may be corrected")
-    if facts.task_state is TaskState.FAILED or facts.proven == "absent":
+    if facts.proven == "found":
+        raise Refused("already-done-outside", "a read-back found the effect of what was sent; new data would add another")
+    if facts.task_state is TaskState.FAILED or (facts.task_state is TaskState.UNKNOWN and facts.proven == "absent"):
         return
     raise Refused("identity-may-be-live", "corrected data needs a new identity; the old one is not proven dead")
 
@@ -166,7 +175,7 @@ def _correct(given: Mapping[str, Any], facts: Facts) -> RepairPlan:
     fields = given.get("fields")
     if not isinstance(fields, Mapping) or not fields:
         raise Invalid("name the fields to correct", (("/input/fields", "an object with at least one field"),))
-    errors = [(f"/input/fields/{n}", e) for n, v in fields.items() if (e := _field_error(n, v, facts.correctable))]
+    errors = [(f"/input/fields/{_pointed(n)}", e) for n, v in fields.items() if (e := _field_error(n, v, facts.correctable))]
     if errors:
         raise Invalid("these fields cannot be taken", tuple(errors))
     before = _decoded(facts.body)
@@ -182,12 +191,16 @@ def _field_error(name: str, value: Any, rules: Mapping[str, FieldRule]) -> str:
     if rule is None:
         return f"may not be corrected here; these may: {', '.join(sorted(rules))}"
     if rule.type == "integer":
-        inside = isinstance(value, int) and not isinstance(value, bool)
+        inside = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
         inside = inside and (rule.minimum is None or value >= rule.minimum)
         return "" if inside and (rule.maximum is None or value <= rule.maximum) else "not an integer in range"
     if not isinstance(value, str) or not value or len(value) > rule.max_length or "\x00" in value:
         return f"not a text of 1 to {rule.max_length} characters"
     return "" if not rule.pattern or re.fullmatch(rule.pattern, value) else f"does not match {rule.pattern}"
+
+
+def _pointed(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")  # RFC 6901
 
 
 def _moves(facts: Facts, to: str) -> dict[str, Any]:

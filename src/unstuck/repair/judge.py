@@ -42,8 +42,8 @@ def judge_send(task: Task, outcome: Outcome, rules: Rules, now: datetime, chance
     """What the reply to a command makes of its task. `chance` in [0, 1) spreads the retries."""
     match outcome.result:
         case Result.DONE:
-            again = rules.target.recheck_s if task.tries > 1 and rules.target.kind != "A" else ()
-            return Judgement(_learn(task, TaskAction.CONFIRM, TaskState.COMPLETED, outcome), recheck=again)
+            done = _learn(task, TaskAction.CONFIRM, TaskState.COMPLETED, outcome)
+            return Judgement(done, recheck=_recheck(task, rules.target))
         case Result.ACCEPTED:
             due = now + timedelta(seconds=rules.breach_s)
             return Judgement(_learn(task, TaskAction.ACCEPT, TaskState.WAITING_CALLBACK, outcome, due))
@@ -77,7 +77,8 @@ def judge_ask(task: Task, outcome: Outcome, rules: Rules, now: datetime, chance:
     """
     if outcome.result is Result.FOUND:
         stop = _duplicate(outcome) if outcome.effects > 1 else None
-        return Judgement(_learn(task, TaskAction.CONFIRM, TaskState.COMPLETED, outcome), stop)
+        again = () if stop else _recheck(task, rules.target)
+        return Judgement(_learn(task, TaskAction.CONFIRM, TaskState.COMPLETED, outcome), stop, again)
     landed_by = _landed_by(task, rules.target)
     if outcome.result is Result.ABSENT and landed_by is not None and now >= landed_by:
         if _budget_left(task, rules.retry, now):
@@ -102,7 +103,7 @@ def judge_callback(task: Task, status: str, outcome: Outcome, rules: Rules, now:
             "failed": (TaskAction.REFUSE, TaskState.FAILED),
         }[status]
         stop = Stop("refused", outcome.code, outcome.message) if status == "failed" else None
-        again = rules.target.recheck_s if task.tries > 1 and rules.target.kind != "A" and stop is None else ()
+        again = () if stop else _recheck(task, rules.target)
         return Judgement(_learn(task, action, to, outcome), stop, again)
     return None
 
@@ -110,7 +111,7 @@ def judge_callback(task: Task, status: str, outcome: Outcome, rules: Rules, now:
 def contradicts(task: Task, status: str) -> bool:
     """Whether a callback says the opposite of what is settled."""
     return (task.state is TaskState.COMPLETED and status == "failed") or (
-        task.state is TaskState.FAILED and status == "done"
+        task.state in (TaskState.FAILED, TaskState.CANCELLED) and status == "done"
     )
 
 
@@ -140,6 +141,11 @@ def _ask_again(
     return Judgement(learned)
 
 
+def _recheck(task: Task, target: Target) -> tuple[float, ...]:
+    # `tries` starts again when a person resumes; calls that were not asks of this round are all sends or older.
+    return target.recheck_s if target.kind == "B" and task.attempt - task.asks > 1 else ()
+
+
 def _duplicate(outcome: Outcome) -> Stop:
     return Stop("duplicate", "DUPLICATE_SIDE_EFFECT", f"the target shows {outcome.effects} effects of one intent")
 
@@ -147,7 +153,7 @@ def _duplicate(outcome: Outcome) -> Stop:
 def _landed_by(task: Task, target: Target) -> datetime | None:
     if target.kind == "A" or task.sent_at is None:
         return task.sent_at  # a request that lands later finds its key taken
-    if target.max_in_flight_s is None:
+    if target.kind == "C" or target.max_in_flight_s is None:
         return None
     return task.sent_at + timedelta(seconds=target.max_in_flight_s)
 

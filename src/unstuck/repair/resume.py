@@ -12,10 +12,13 @@ from unstuck.repair.token import ResumeMode, ResumeToken
 
 
 def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool, data_corrected: bool) -> None:
-    """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none."""
+    """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none.
+
+    `data_corrected` proves nothing by itself: what was sent since may be unknown again.
+    """
     if facts.running:
         raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
-    dead = facts.task_state is TaskState.FAILED or facts.proven == "absent"
+    dead = facts.proven == "absent" or (facts.task_state is TaskState.FAILED and facts.proven != "found")
     match mode:
         case ResumeMode.SKIP_STEP_ALREADY_DONE:
             if facts.proven != "found" and not done_outside:
@@ -25,7 +28,7 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool, data_corre
                 raise Refused(
                     "already-done-outside", "a read-back found the effect; resume with SKIP_STEP_ALREADY_DONE"
                 )
-            if not dead and facts.target.kind != "A" and not data_corrected:
+            if not dead and facts.target.kind != "A":
                 raise Refused("unknown-locks-retry", "the outcome is unknown; read back first")
         case ResumeMode.REPLAN_FROM_STEP:
             if not dead:
@@ -33,9 +36,8 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool, data_corre
         case ResumeMode.CANCEL_ITEM:
             require_cancellable(facts)
         case ResumeMode.COMPENSATE_AND_CLOSE:
-            done = [key for key, state in facts.item_tasks if state == "COMPLETED"]
             require_cancellable(facts)
-            if done:
+            if done := facts.done_outside:
                 raise Refused("compensation-unknown", f"no task type declares how to compensate: {', '.join(done)}")
 
 

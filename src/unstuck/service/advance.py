@@ -113,7 +113,7 @@ def _learn(
                 notes.append(_note(task, arrival))
             continue
         judgement = _judge(task, arrival, pack, shape, now, ports.chance())
-        _digest(judgement, outcome)
+        judgement.learned.facts |= {"code": outcome.code} if arrival.lapsed else _came(outcome)
         learned.append(judgement.learned)
         if judgement.stop:
             stops.append(stopped(order, shape, task, pack, judgement.stop, outcome))
@@ -154,11 +154,10 @@ def _judge(task: Task, arrival: Arrival, pack: Pack, shape: Shape, now: datetime
     return judge_send(task, arrival.outcome, rules, now, chance)
 
 
-def _digest(judgement: Judgement, outcome: Outcome) -> None:
-    if outcome.body:
-        judgement.learned.facts["sha256"] = sha256(outcome.body).hexdigest()
-    if outcome.code:
-        judgement.learned.facts["code"] = outcome.code
+def _came(outcome: Outcome) -> dict[str, Any]:
+    """What the event says of an outcome's row, so that the row can be proven."""
+    seen = {"code": outcome.code, "status": outcome.status, "reference": outcome.reference}
+    return {"sha256": sha256(outcome.body).hexdigest(), **{name: value for name, value in seen.items() if value}}
 
 
 def _note(task: Task, arrival: Arrival) -> dict[str, Any]:
@@ -166,7 +165,7 @@ def _note(task: Task, arrival: Arrival) -> dict[str, Any]:
         "no": task.no,
         "attempt": arrival.attempt,
         "result": arrival.outcome.result.value,
-        "sha256": sha256(arrival.outcome.body).hexdigest(),
+        **_came(arrival.outcome),
     }
 
 

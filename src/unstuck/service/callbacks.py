@@ -93,7 +93,7 @@ async def _take(
     if not await _keep(unit, system, callback, body, (order, task_no), verdict):
         return "repeated"
     changes = Changes()
-    facts: dict[str, Any] = {"no": task_no, "event": callback.id, "sha256": sha256(body).hexdigest()}
+    facts: dict[str, Any] = {"no": task_no, "system": system, "event": callback.id, "sha256": sha256(body).hexdigest()}
     if judgement is not None:
         _settle(order, tasks, judgement, outcome, shape, pack, changes, unit, facts)
     else:

@@ -44,7 +44,7 @@ async def open_desk(ports: Ports, unit: Unit, case_id: UUID, version: int | None
         raise Stale(f"case FC-{case.number}", case.version)
     pack = await ports.book.pack(case.pack)
     shape = await ports.book.shape(order.plan) if order.plan else None
-    facts = await _facts(unit, case, order, tasks, shape, pack)
+    facts = await step_facts(unit, case, order, tasks, shape, pack)
     return Desk(case, order, tasks, shape, pack, facts, allowed(case, facts, actor, pack))
 
 
@@ -80,9 +80,10 @@ async def own_evidence(unit: Unit, case_id: UUID, wanted: list[UUID]) -> None:
         raise Invalid("name evidence of this case", tuple(missing))
 
 
-async def _facts(
+async def step_facts(
     unit: Unit, case: Case, order: Order, tasks: list[Task], shape: Shape | None, pack: Pack
 ) -> Facts | None:
+    """What a repair of this case is decided on; None when the case has no step."""
     if shape is None or case.task is None:
         return None
     task, planned = tasks[case.task], shape.plan.tasks[case.task]

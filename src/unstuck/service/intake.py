@@ -89,7 +89,8 @@ async def _open(ports: Ports, unit: Unit, draft: OrderDraft, sent: Sent, order_i
         draft=msgspec.json.encode(draft),
         raw=raw,
     )
-    received = {"source": draft.source, "pack": pack.hash, "sha256": digest(sent.body)}
+    kept = {"sha256": digest(sent.body), "raw": str(raw), "draft": digest(fresh.draft)}
+    received = {"source": draft.source, "pack": pack.hash, **kept}
     change = OrderChange(order, [Event(events.RECEIVED, unit.now, INTAKE, received)], fresh=fresh)
     changes = Changes(orders=[change])
     try:

@@ -1,6 +1,6 @@
 """What the service is given: the store, time, ids, chance, other systems, evidence files. `app` fills it in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,8 @@ class Blobs(Protocol):
 
     def path(self, sha256: str) -> Path: ...
 
+    def read(self, sha256: str) -> bytes: ...
+
 
 class Ports(msgspec.Struct, frozen=True):
     """The world as the service knows it."""
@@ -40,7 +42,7 @@ class Ports(msgspec.Struct, frozen=True):
     now: Callable[[], datetime]
     new_id: Callable[[], UUID]
     chance: Callable[[], float]
-    connectors: dict[str, Connector]
+    connectors: Mapping[str, Connector]
     blobs: Blobs
     lease_s: float
     worker: str

@@ -52,7 +52,7 @@ async def propose(
             correction.id, case_id, action.value, "PROPOSED", proposal.reason_code, proposal.reason,
             msgspec.json.encode(proposal.input), msgspec.json.encode(_shown(planned)), actor.id, unit.now,
         )  # fmt: skip
-        made = decide(desk.case, Propose(correction), desk.grant, unit.now)
+        made = decide(desk.case, Propose(correction, digest(row.given), digest(row.preview)), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)], corrections=[row]))
         return desk.case, row
 
@@ -128,6 +128,7 @@ async def _answered(
         facts = _require_step(desk)
         row.result = _says(outcome, facts, desk.tasks[facts.task].sent_at, unit.now)
         row.state = "APPLIED" if row.result in ("found", "absent") else "FAILED"
+        row.applied_at = unit.now
         evidence = _read_back(ports, actor, outcome, sha256, row.result, unit.now, facts) if sha256 else ()
         known = row.result in ("found", "absent")
         made = decide(desk.case, Apply(_of(row), row.result if known else "silent", evidence), desk.grant, unit.now)

@@ -96,6 +96,7 @@ def new_case(ports: Ports, unit: Unit, stop: Stopped, key: str) -> CaseChange:
         "operation": stop.operation,
         "raw_code": code,
         "sha256": digest(stop.raw),
+        "message_sha256": digest(message.encode()),
         "dedup_key": key,
         "pack": stop.pack,
         "to": "DETECTED",

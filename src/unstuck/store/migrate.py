@@ -277,8 +277,9 @@ async def _connected(url: str) -> AsyncIterator[Any]:
     connection = await asyncpg.connect(url, statement_cache_size=0, timeout=10)
     try:
         yield connection
+        await connection.close(timeout=10)
     finally:
-        await connection.close()
+        connection.terminate()  # after a failure: a goodbye might never be answered
 
 
 async def _is_transaction_pooler(first: Any, second: Any) -> bool:
@@ -289,6 +290,7 @@ async def _is_transaction_pooler(first: Any, second: Any) -> bool:
         try:
             after = await asyncio.wait_for(_backend(first), timeout=2)
         except TimeoutError:
+            first.terminate()  # it may never be answered
             return True  # a pool of one: `second` holds the only server there is
     return bool(taken == before or after != before)
 

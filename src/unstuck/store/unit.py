@@ -48,6 +48,14 @@ class Unit:
             orders[row["order_id"]][1].extend(_tasks(row))
         return orders
 
+    async def peek(self, order_id: UUID) -> tuple[Order, list[Task]]:
+        """One order with its tasks, not locked: to look at."""
+        row = await self.conn.fetchrow("SELECT * FROM orders WHERE id = $1", order_id)
+        if row is None:
+            raise Missing(f"order {order_id}")
+        loaded = await self.conn.fetch(sql("load_tasks"), [order_id])
+        return _order(row), [task for tasks in loaded for task in _tasks(tasks)]
+
     async def order(self, order_id: UUID) -> tuple[Order, list[Task]]:
         """One order, locked; Missing when there is none."""
         found = await self.orders([order_id])

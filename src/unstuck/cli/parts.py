@@ -1,0 +1,94 @@
+"""The parts of a running Unstuck, one process each, and what belongs to them: migrate, config, accounts."""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unstuck.cli.said import fail, show, table
+from unstuck.config import Config, from_environment, shown
+
+user = typer.Typer(no_args_is_help=True, help="Accounts and their API tokens.")
+config = typer.Typer(no_args_is_help=True, help="Effective settings and where each comes from.")
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def serve(
+    host: Annotated[str | None, typer.Option()] = None, port: Annotated[int | None, typer.Option()] = None
+) -> None:
+    """The web server alone. Example: UNSTUCK_DATABASE_URL=… unstuck serve --port 8080"""
+    from unstuck.app import serve as run
+
+    settings = _settings(host=host, port=port)
+    _run(run(settings, _database(settings)))
+
+
+def worker() -> None:
+    """One worker: runs orders, timers and the sealer. Example: UNSTUCK_DATABASE_URL=… unstuck worker"""
+    from unstuck.app import work
+
+    settings = _settings()
+    _run(work(settings, _database(settings)))
+
+
+def simulate(file: Annotated[Path | None, typer.Option("--config", help="World as JSON or YAML.")] = None) -> None:
+    """The faulty downstream world, for rehearsals. Example: unstuck simulate --config world.yaml"""
+    from unstuck.simulator.main import run
+
+    run(file)
+
+
+def migrate(as_json: Json = False) -> None:
+    """Bring the database to this version. Example: UNSTUCK_MIGRATE_URL=… unstuck migrate"""
+    from unstuck.store.migrate import MigrationError
+    from unstuck.store.migrate import migrate as apply
+
+    settings = _settings()
+    url = settings.migrate_url or _database(settings)
+    try:
+        applied = asyncio.run(apply(url))
+    except MigrationError as error:
+        fail(str(error))
+    show({"applied": applied}, as_json, f"applied: {', '.join(applied) or 'nothing, it is current'}")
+
+
+@user.command("add")
+def add_user(
+    name: str,
+    role: Annotated[list[str] | None, typer.Option("--role", help="A role id; may be given several times.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="The administrator's role.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make an account and print its API token, once. Example: unstuck user add ana --role repair-agent"""
+    from unstuck.app import add_account
+
+    settings = _settings()
+    secret = f"unst_{secrets.token_urlsafe(32)}"
+    roles = (*(role or ()), *(("admin",) if admin else ()))
+    asyncio.run(add_account(settings, _database(settings), {name: (roles, secret)}))
+    show({"name": name, "roles": roles, "token": secret}, as_json, f"token of {name} (shown once): {secret}")
+
+
+@config.command("show")
+def show_config(as_json: Json = False) -> None:
+    """Every setting, its value and where it comes from. Example: unstuck config show --json"""
+    rows = shown(*from_environment())
+    show(rows, as_json, table(rows, ("setting", "value", "from")))
+
+
+def _settings(**flags: object) -> Config:
+    return from_environment(flags)[0]
+
+
+def _database(settings: Config) -> str:
+    if not settings.database_url:
+        fail("no database: set UNSTUCK_DATABASE_URL, or use `unstuck up`, which brings its own")
+    return settings.database_url
+
+
+def _run(work: object) -> None:
+    import uvloop
+
+    uvloop.run(work)  # type: ignore[arg-type]

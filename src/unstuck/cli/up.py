@@ -1,0 +1,253 @@
+"""`unstuck up`: database, migrations, demo world, workers and server, started together and stopped together."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unstuck.cli.said import fail, show
+from unstuck.config import Config, from_environment
+
+ROLES = ("support", "repair-agent", "approver", "fallout-manager", "engineer", "auditor", "integration", "admin")
+SYSTEMS = {"provisioning": "A", "inventory": "A", "billing": "A", "warehouse": "B", "field": "C"}
+READY_WAIT_S = 60
+
+
+def up(
+    port: Annotated[int | None, typer.Option(help="0 for any free port.")] = None,
+    data: Annotated[str | None, typer.Option(help="Where everything is kept.")] = None,
+    database_url: Annotated[str | None, typer.Option(help="A PostgreSQL of your own.")] = None,
+    no_demo: Annotated[bool, typer.Option("--no-demo", help="No demo world, no demo accounts.")] = False,
+    workers: Annotated[int | None, typer.Option()] = None,
+    world: Annotated[Path | None, typer.Option(help="The demo world's own configuration.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say where everything is as one JSON line.")] = False,
+) -> None:
+    """Everything in one go. Example: unstuck up --port 8080 --data .data"""
+    flags = {"port": port, "data": data, "database_url": database_url, "workers": workers}
+    settings, _ = from_environment(flags)
+    stack = Stack(settings, demo=not no_demo, world=world)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        stack.start()
+        show(stack.said(), as_json, stack.welcome())
+        sys.stdout.flush()
+        stack.watch()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        stack.stop()
+
+
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+class Stack:
+    """The processes of one Unstuck. What dies is started again; a stop stops all of it."""
+
+    def __init__(self, settings: Config, *, demo: bool, world: Path | None) -> None:
+        self.settings, self.demo, self.world = settings, demo, world
+        self.data = Path(settings.data).resolve()
+        self.port = settings.port or _free_port()
+        self.url = f"http://{settings.host}:{self.port}"
+        self.tokens: dict[str, str] = {}
+        self.targets: dict[str, str] = dict(settings.targets)
+        self.admin = ""
+        self._server: Any = None
+        self._database_url = settings.database_url
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+
+    def start(self) -> None:
+        """Bring everything up; returns when the server answers."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        simulator = self._simulate() if self.demo and not self.targets else None
+        self._database()
+        if simulator is not None:
+            self._await_world(simulator)
+        for number in range(self.settings.workers):
+            self._child(f"worker-{number + 1}", "worker")
+        self._child("serve", "serve", "--port", str(self.port), "--host", self.settings.host)
+        self._accounts()
+        self._await_ready()
+
+    def watch(self) -> None:
+        """Until interrupted: start again what has died, and the database with it."""
+        died = dict.fromkeys(self._children, 0.0)
+        while True:
+            time.sleep(0.2)
+            if self._server is not None:
+                self._server.restart_if_dead()
+            for name, child in list(self._children.items()):
+                if child.poll() is None or name == "simulate" or time.monotonic() - died[name] < 1:
+                    continue
+                died[name] = time.monotonic()
+                print(f"unstuck: {name} ended with {child.returncode}; starting it again", file=sys.stderr)
+                self._child(name, *_arguments(child))
+
+    def stop(self) -> None:
+        """Stop every process, the database last."""
+        for child in self._children.values():
+            if child.poll() is None:
+                child.terminate()
+        for child in self._children.values():
+            _ended(child)
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def said(self) -> dict[str, Any]:
+        """Where everything is, for programs."""
+        pids = {name: child.pid for name, child in self._children.items()}
+        database = {"pid": self._server.pid, "url": self._server.superuser_url} if self._server else {}
+        return {
+            "url": self.url, "tokens": self.tokens, "systems": self.targets, "admin": self.admin, "pids": pids,
+            "database": database, "data": str(self.data),
+        }  # fmt: skip
+
+    def welcome(self) -> str:
+        """Where everything is, for people."""
+        lines = [f"Unstuck is running at {self.url}   (Ctrl-C stops everything)", ""]
+        if self.tokens:
+            lines += ["Demo accounts (API tokens):", *(f"  {r:<16} {t}" for r, t in self.tokens.items()), ""]
+            token = self.tokens["engineer"]
+            lines += [
+                "Try, in another terminal:",
+                f"  export UNSTUCK_URL={self.url} UNSTUCK_TOKEN={token}",
+                "  .venv/bin/unstuck order submit examples/fiber.json",
+                "  .venv/bin/unstuck order list",
+                "  .venv/bin/unstuck case list",
+            ]
+        return "\n".join(lines)
+
+    def _database(self) -> None:
+        from unstuck.store.binaries import ServerError
+        from unstuck.store.migrate import MigrationError, migrate
+        from unstuck.store.server import EmbeddedServer
+
+        try:
+            owner = self.settings.migrate_url or self._database_url
+            if not self._database_url:
+                self._server = EmbeddedServer.start(self.data)
+                self._database_url, owner = self._server.app_url, self._server.owner_url
+            asyncio.run(migrate(owner))
+        except (ServerError, MigrationError) as error:
+            self.stop()
+            fail(str(error))
+
+    def _simulate(self) -> subprocess.Popen[bytes]:
+        file = self.world or self.data / "world.json"
+        if self.world is None:
+            file.write_text(json.dumps(self._default_world()))
+        return self._child("simulate", "simulate", "--config", str(file), out=subprocess.PIPE)
+
+    def _default_world(self) -> dict[str, Any]:
+        systems = {
+            name: {"kind": kind, "group_by": ["customer", "service", "item"], "latency_ms": [5, 40]}
+            for name, kind in SYSTEMS.items()
+        }
+        callbacks = {"callback_url": f"{self.url}/api/v1/callbacks", "callback_secret": self._secret()}
+        return {"seed": 1, "ledger_dir": str(self.data / "ledger"), "systems": systems, **callbacks}
+
+    def _await_world(self, simulator: subprocess.Popen[bytes]) -> None:
+        line = simulator.stdout.readline() if simulator.stdout else b""
+        if not line:
+            self.stop()
+            fail("the demo world did not start; its message is above")
+        said = json.loads(line)
+        self.targets, self.admin = said["systems"], said["admin"]
+
+    def _child(self, name: str, *arguments: str, out: int | None = None) -> subprocess.Popen[bytes]:
+        log = (self.data / "log").resolve()
+        log.mkdir(exist_ok=True)
+        with (log / f"{name}.log").open("ab") as file:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "unstuck.cli.main", *arguments],
+                stdin=subprocess.DEVNULL, stdout=out or file, stderr=file, env=self._environment(),
+                start_new_session=True,
+            )  # fmt: skip
+        self._children[name] = child
+        return child
+
+    def _environment(self) -> dict[str, str]:
+        given = {
+            "UNSTUCK_DATA": str(self.data),
+            "UNSTUCK_DATABASE_URL": self._database_url,
+            "UNSTUCK_TARGETS": json.dumps(self.targets),
+            "UNSTUCK_CALLBACK_SECRET": self._secret(),
+            "UNSTUCK_CHECKPOINT_DIR": self.settings.checkpoint_dir or str(self.data / "checkpoints"),
+        }
+        return {**os.environ, **{name: value for name, value in given.items() if value}}
+
+    def _secret(self) -> str:
+        if self.settings.callback_secret:
+            return self.settings.callback_secret
+        return _kept(self.data / "callback.secret", lambda: f"whsec_{_base64(secrets.token_bytes(32))}")
+
+    def _accounts(self) -> None:
+        if not self.demo:
+            return
+        from unstuck.app import add_account
+
+        kept = _kept(
+            self.data / "demo-accounts.json",
+            lambda: json.dumps({role: f"unst_demo_{role}_{secrets.token_urlsafe(16)}" for role in ROLES}),
+        )
+        self.tokens = json.loads(kept)
+        accounts = {f"demo-{role}": ((role,), secret) for role, secret in self.tokens.items()}
+        asyncio.run(add_account(self.settings, self._database_url, accounts))
+
+    def _await_ready(self) -> None:
+        until = time.monotonic() + READY_WAIT_S
+        while time.monotonic() < until:
+            try:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
+                    return
+            except OSError:
+                if self._children["serve"].poll() is not None:
+                    break
+                time.sleep(0.02)
+        self.stop()
+        fail(f"the server did not start; see {self.data}/log/serve.log (is port {self.port} taken?)")
+
+
+def _arguments(child: subprocess.Popen[bytes]) -> list[str]:
+    return [str(a) for a in child.args[3:]]  # type: ignore[index]
+
+
+def _ended(child: subprocess.Popen[bytes]) -> None:
+    try:
+        child.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _kept(path: Path, make: Any) -> str:
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(make())
+    return path.read_text()
+
+
+def _base64(data: bytes) -> str:
+    import base64
+
+    return base64.b64encode(data).decode()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])

@@ -1,0 +1,21 @@
+"""API tokens: a name, its roles, and a secret that is shown once and kept only as its digest."""
+
+from hashlib import sha256
+
+from unstuck.kernel.refusal import Invalid
+from unstuck.service.ports import Ports
+
+
+async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str) -> None:
+    """Give `name` a token. The same secret again changes its name and roles: a restart of the demo is no error."""
+    unknown = sorted(set(roles) - ports.book.current.document.roles.keys())
+    if unknown or not roles:
+        known = ", ".join(ports.book.current.document.roles)
+        raise Invalid(f"no such role: {', '.join(unknown) or '(none given)'}; there are {known}")
+    if len(secret) < 20:
+        raise Invalid("a token has at least 20 characters")
+    await ports.store.pool.execute(
+        "INSERT INTO api_token (id, name, sha256, roles, created_at) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (sha256) DO UPDATE SET name = excluded.name, roles = excluded.roles",
+        ports.new_id(), name, sha256(secret.encode()).hexdigest(), list(roles), ports.now(),
+    )  # fmt: skip

@@ -1,0 +1,77 @@
+"""`/api/v1/orders` and `/api/v1/callbacks`, and whether we are alive."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, post
+from litestar.di import Provide
+
+from unstuck.connect.signature import verify
+from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.service import callbacks, views
+from unstuck.service.ports import Ports
+from unstuck.web.auth import PUBLIC
+from unstuck.web.protocol import as_json
+
+
+@get("/api/v1/orders", opt={"permission": "order.read"})
+async def list_orders(ports: Ports, order_state: str | None = None, limit: int = 50) -> Response[bytes]:
+    """Orders, newest first."""
+    if not 1 <= limit <= 500:
+        raise Invalid("limit is between 1 and 500", (("limit", "between 1 and 500"),))
+    return as_json(await views.order_list(ports, order_state, limit))
+
+
+@get("/api/v1/orders/{name:str}", opt={"permission": "order.read"})
+async def show_order(ports: Ports, name: str) -> Response[bytes]:
+    """One order, whole."""
+    view = await views.order_view(ports, await views.find_order(ports, name))
+    return as_json(view, version=view["version"])
+
+
+@get("/healthz", opt={"permission": PUBLIC})
+async def alive() -> Response[bytes]:
+    """The process answers."""
+    return as_json({"ok": True})
+
+
+@get("/readyz", opt={"permission": PUBLIC})
+async def ready(ports: Ports) -> Response[bytes]:
+    """The database answers, and what an operator should know of it."""
+    setting = await ports.store.pool.fetchval("SHOW synchronous_commit")
+    warnings = [] if setting == "on" else [f"synchronous_commit is {setting}: an acknowledged order can be lost"]
+    return as_json({"ok": True, "pack": ports.book.current.document.name, "warnings": warnings})
+
+
+@get("/", opt={"permission": PUBLIC})
+async def front_page(ports: Ports) -> Response[str]:
+    """Until the workbench is built: what is here, in a few lines of text."""
+    waiting = await ports.store.pool.fetchval(
+        "SELECT count(*) FROM fallout_case WHERE state <> ALL($1)", list(views.CLOSED)
+    )
+    text = (
+        f"Unstuck is running. {waiting} open fallout case(s).\n\n"
+        "The workbench pages are not built yet; use the command line (`unstuck case list`, `unstuck order list`)\n"
+        "or the API: /api/v1/fallout-cases, /api/v1/orders, /tmf-api/serviceOrdering/v4/serviceOrder\n"
+    )
+    return Response(text, media_type="text/plain; charset=utf-8")
+
+
+def router(ports: Ports, secret: str) -> Router:
+    """The routes of orders, callbacks and health."""
+
+    @post("/api/v1/callbacks/{system:str}", opt={"permission": PUBLIC}, status_code=200)
+    async def callback(request: Request[Any, Any, Any], system: str) -> Response[bytes]:
+        """An asynchronous outcome, signed by its system (Standard Webhooks)."""
+        body = await request.body()
+        if not secret:
+            raise Refused("signature", "no callback secret is configured, so no callback can be trusted")
+        if system not in ports.book.current.document.targets:
+            raise Invalid(f"there is no system {system[:60]!r}", (("/system", "a target of the policy pack"),))
+        verify(secret, request.headers, body, ports.now())
+        return as_json({"was": await callbacks.receive(ports, system, body)})
+
+    return Router(
+        "/",
+        route_handlers=[list_orders, show_order, callback, alive, ready, front_page],
+        dependencies={"ports": Provide(lambda: ports, sync_to_thread=False)},
+    )

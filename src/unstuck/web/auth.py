@@ -1,0 +1,68 @@
+"""Who calls, and whether they may: bearer tokens with roles, denied unless the route's permission is carried."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from unstuck.kernel.actor import Actor
+from unstuck.kernel.refusal import Forbidden, Refused
+from unstuck.policy.grant import may
+from unstuck.service.ports import Ports
+
+PUBLIC = "public"
+NOBODY = Actor("nobody")
+
+
+class WhoIsThere:
+    """Middleware: the actor behind the bearer token, or nobody."""
+
+    def __init__(self, app: ASGIApp, ports: Ports) -> None:
+        self._app, self._ports = app, ports
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if str(scope["type"]) == "http":
+            scope["user"] = await self._actor(dict(scope["headers"]).get(b"authorization", b""))
+        await self._app(scope, receive, send)
+
+    async def _actor(self, header: bytes) -> Actor:
+        scheme, _, token = header.partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            return NOBODY
+        row = await self._ports.store.pool.fetchrow(
+            "SELECT name, roles FROM api_token WHERE sha256 = $1 AND revoked_at IS NULL",
+            sha256(token.strip()).hexdigest(),
+        )
+        return Actor(row["name"], frozenset(row["roles"])) if row else NOBODY
+
+
+def permit(ports: Ports) -> Any:
+    """The guard of every route: no declared permission, no way in."""
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: Any) -> None:
+        permission = handler.opt.get("permission")
+        if permission == PUBLIC:
+            return
+        actor = connection.scope.get("user", NOBODY)
+        if permission is None:
+            raise Forbidden("declared-permission", "this route declares no permission, so nobody may use it")
+        if actor is NOBODY:
+            raise Refused("signature", "send a valid API token: Authorization: Bearer …")
+        if not may(actor, permission, ports.book.current):
+            raise Forbidden("role", f"none of your roles may do this ({permission})")
+
+    return guard
+
+
+def undeclared(app: Litestar) -> Iterator[str]:
+    """Routes without a permission: the application refuses to start with any."""
+    for route in app.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if isinstance(handler, HTTPRouteHandler) and "OPTIONS" in handler.http_methods:
+                continue
+            if "permission" not in handler.opt:
+                yield f"{route.path}"

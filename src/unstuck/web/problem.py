@@ -1,0 +1,77 @@
+"""Every refusal and every error as RFC 9457 problem+json. The edge alone knows HTTP."""
+
+from typing import Any
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from unstuck.kernel.refusal import Forbidden, IllegalTransition, Invalid, Missing, Refused, Stale
+from unstuck.service.intake import AlreadyKnown
+
+log = structlog.get_logger()
+STATUS: dict[type[Refused], int] = {Missing: 404, Forbidden: 403, IllegalTransition: 409, Stale: 412, Invalid: 422}
+BY_RULE = {"life-cycle": 409, "signature": 401, "if-match-missing": 428, "current-correction": 409, "not-json": 400}
+TITLES = {
+    400: "That cannot be read",
+    401: "Who are you?",
+    403: "Not allowed",
+    404: "Not known here",
+    405: "Not a way to do this",
+    409: "Not possible in this state",
+    412: "It has moved on",
+    413: "Too large",
+    415: "Not a type this takes",
+    422: "The input cannot be taken",
+    428: "Say which version you decided on",
+    500: "Something broke here",
+    503: "Not available right now",
+}
+
+
+class NotAvailable(Exception):
+    """The database is away: nothing was taken, try again in `retry_after_s`."""
+
+
+def problem(status: int, detail: str, trace_id: str, **more: Any) -> dict[str, Any]:
+    """The body of a problem."""
+    title = TITLES.get(status, "Refused")
+    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "trace_id": trace_id, **more}
+
+
+def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """What a caller gets for `error`; the unexpected is logged with its trace id and says nothing of itself."""
+    trace_id = str(request.scope.get("trace_id", ""))
+    status, body, headers = _described(error, trace_id)
+    if status >= 500:
+        log.error("unexpected", trace_id=trace_id, path=request.url.path, exc_info=error)
+    return Response(
+        msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
+    )
+
+
+def _described(error: Exception, trace_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+    if isinstance(error, Refused):
+        return _refused(error, trace_id)
+    if isinstance(error, AlreadyKnown):
+        return 409, problem(409, str(error), trace_id, rule="one-order-per-source-id"), {}
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return error.status_code, problem(error.status_code, error.detail, trace_id), dict(error.headers or {})
+    if isinstance(error, OSError | TimeoutError | NotAvailable):
+        detail = "the database cannot be reached; nothing was taken, try again"
+        return 503, problem(503, detail, trace_id), {"Retry-After": "2"}
+    return 500, problem(500, "an unexpected error; the trace id finds it in the log", trace_id), {}
+
+
+def _refused(error: Refused, trace_id: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+    status = STATUS.get(type(error)) or BY_RULE.get(error.rule, 403)
+    more: dict[str, Any] = {"rule": error.rule}
+    headers = {}
+    if isinstance(error, Invalid) and error.errors:
+        more["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in error.errors]
+    if isinstance(error, Stale):
+        headers["ETag"] = f'"{error.current}"'
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return status, problem(status, error.because, trace_id, **more), headers

@@ -1,0 +1,73 @@
+"""Bodies, versions and paths as handlers read them: strict, with the pointer of what is wrong."""
+
+import re
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response
+
+from unstuck.kernel.actor import Actor
+from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.service.intake import Sent
+
+T = TypeVar("T")
+ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+KEPT_OF_TOO_LARGE = 65_536
+
+
+def parsed(data: bytes, kind: type[T]) -> T:
+    """Decode a native body; not-json is 400, a wrong field 422 with its pointer."""
+    try:
+        return msgspec.json.decode(data or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        because, _, path = str(error).partition(" - at `$")
+        pointer = re.sub(r"[.\[]+", "/", path.rstrip("`").replace("]", ""))
+        raise Invalid(because, ((pointer or "/", because),)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refused("not-json", f"the body is not JSON ({error})") from error
+
+
+def expected_version(request: Request[Any, Any, Any]) -> int:
+    """The version of If-Match; its absence is an answer of its own (428)."""
+    given = request.headers.get("if-match")
+    if given is None:
+        raise Refused("if-match-missing", 'send If-Match: "<version>" with the version you decided on')
+    match = ETAG.fullmatch(given.strip())
+    return int(match[1]) if match else -1
+
+
+def actor(request: Request[Any, Any, Any]) -> Actor:
+    """Who calls."""
+    who: Actor = request.scope["user"]
+    return who
+
+
+def as_json(value: Any, *, status: int = 200, version: int | None = None, **headers: str) -> Response[bytes]:
+    """A JSON answer, with the ETag of what it shows."""
+    if version is not None:
+        headers["ETag"] = f'"{version}"'
+    shown = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Response(msgspec.json.encode(value), status_code=status, media_type="application/json", headers=shown)
+
+
+async def read(request: Request[Any, Any, Any], limit: int, channel: str) -> Sent:
+    """The body as it comes, up to `limit`; of a larger one the beginning is kept, and its size counted."""
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if len(body) <= limit:
+            body += chunk
+        elif size > 100 * limit:
+            break
+    kept = bytes(body) if size <= limit else bytes(body[:KEPT_OF_TOO_LARGE])
+    media_type = request.headers.get("content-type", "")
+    return Sent(channel, actor(request).id, media_type, kept, size)
+
+
+def uuid_of(text: str, pointer: str) -> UUID:
+    """An id in a body."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid("that is no id", ((pointer, "a UUID"),)) from None

@@ -1,0 +1,144 @@
+"""TMF641 v4.1 `serviceOrder`: intake and the projection of orders and their fallout (mission H1, tmf.md §2-3)."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, Response, Router, get, post
+from litestar.di import Provide
+
+from unstuck.kernel.refusal import Missing
+from unstuck.order.lifecycle import ItemState, OrderState
+from unstuck.order.plan import OrderDraft
+from unstuck.order.tmf import ITEM_STATE, order_state
+from unstuck.service import intake, views
+from unstuck.service.ports import Ports
+from unstuck.web.protocol import actor, as_json, read
+from unstuck.web.tmf.reader import NotAnOrder, read_order
+
+BASE = "/tmf-api/serviceOrdering/v4"
+REASONS = {
+    400: "The order cannot be understood",
+    404: "Not found",
+    409: "Conflict",
+    413: "Too large",
+    415: "Unsupported media type",
+}
+
+
+@get("/serviceOrder/{order_id:str}", opt={"permission": "order.read"})
+async def get_service_order(ports: Ports, order_id: str) -> Response[bytes]:
+    """One service order."""
+    try:
+        found = await views.find_order(ports, order_id)
+        return as_json(_projected(*await views.service_order(ports, found)))
+    except Missing as missing:
+        return error(404, str(missing))
+
+
+def router(ports: Ports, body_limit: int) -> Router:
+    """The routes of TMF641."""
+
+    @post("/serviceOrder", opt={"permission": "order.submit"}, status_code=201)
+    async def create_service_order(request: Request[Any, Any, Any]) -> Response[bytes]:
+        """Take an order: what can be planned starts, what cannot becomes a case; what cannot be read is kept too."""
+        sent = await read(request, body_limit, "tmf641")
+        refusal = _unreadable(sent, body_limit)
+        if refusal is None:
+            try:
+                draft = read_order(sent.body, actor(request).id)
+                received = await intake.submit(ports, draft, sent)
+            except NotAnOrder as wrong:
+                refusal = (400, str(wrong))
+            except intake.AlreadyKnown as known:
+                return error(409, str(known))
+        if refusal is not None:
+            await intake.refuse(ports, sent, *refusal)
+            return error(*refusal)
+        shown = _projected(*await views.service_order(ports, received.order_id))
+        return as_json(shown, status=201, Location=shown["href"])
+
+    return Router(
+        BASE,
+        route_handlers=[get_service_order, create_service_order],
+        dependencies={"ports": Provide(lambda: ports, sync_to_thread=False)},
+        request_max_body_size=None,
+    )
+
+
+def _unreadable(sent: intake.Sent, body_limit: int) -> tuple[int, str] | None:
+    if sent.size > body_limit:
+        return 413, f"an order is at most {body_limit} bytes; this one has {sent.size}, its beginning was kept"
+    if sent.media_type.split(";")[0].strip().lower() not in ("application/json", ""):
+        return 415, f"send application/json, not {sent.media_type[:100]}"
+    return None
+
+
+def error(status: int, because: str) -> Response[bytes]:
+    """A TM Forum error body."""
+    body = {"code": str(status), "reason": REASONS[status], "message": because, "status": str(status)}
+    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
+
+
+def _projected(order: dict[str, Any], draft: OrderDraft, cases: list[dict[str, Any]]) -> dict[str, Any]:
+    items = [ItemState(state) for state in order["item_states"]]
+    live = [case for case in cases if case["state"] not in views.CLOSED]
+    shown: dict[str, Any] = {
+        "id": order["id"],
+        "href": f"{BASE}/serviceOrder/{order['id']}",
+        "externalId": order["external_id"],
+        "state": order_state(OrderState(order["state"]), items),
+        "orderDate": order["received_at"],
+        "completionDate": order["finished_at"],
+        "requestedCompletionDate": order["promised_at"],
+        "relatedParty": [{"id": draft.customer, "role": "customer", "@referredType": "Customer"}],
+        "serviceOrderItem": [_item(draft, n, items, live) for n in range(len(draft.items))],
+        "errorMessage": [_error_message(case) for case in live if case["reason"] != "unknown"],
+        "jeopardyAlert": [_jeopardy(case) for case in live if case["reason"] == "unknown"],
+        "milestone": _milestones(order),
+        "@type": "ServiceOrder",
+    }
+    return {name: value for name, value in shown.items() if value not in (None, [])}
+
+
+def _item(draft: OrderDraft, number: int, states: list[ItemState], cases: list[dict[str, Any]]) -> dict[str, Any]:
+    item = draft.items[number]
+    own = [case for case in cases if case["item"] == item.id and case["reason"] != "unknown"]
+    characteristics = [{"name": name, "value": value} for name, value in item.characteristics.items()]
+    shown = {
+        "id": item.id,
+        "action": item.action,
+        "state": ITEM_STATE[states[number]] if states else "held",
+        "service": {"serviceSpecification": {"name": item.offer}, "serviceCharacteristic": characteristics},
+        "errorMessage": [_error_message(case) for case in own],
+        "@type": "ServiceOrderItem",
+    }
+    return {name: value for name, value in shown.items() if value != []}
+
+
+def _error_message(case: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "code": case["code"] or "DETECTED",
+        "reason": case["reason"],
+        "message": case["raw_message"],
+        "status": case["raw_code"],
+        "referenceError": f"/api/v1/fallout-cases/{case['id']}",
+        "timestamp": case["detected_at"],
+        "serviceOrderItem": [{"itemId": case["item"]}] if case["item"] else [],
+    }
+
+
+def _jeopardy(case: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": case["id"],
+        "alertDate": case["detected_at"],
+        "exception": "UNKNOWN_OUTCOME",
+        "jeopardyType": "Critical",
+        "name": case["step"],
+        "message": f"{case['system']} did not say whether it did {case['operation']}",
+        "serviceOrderItem": [{"itemId": case["item"]}],
+    }
+
+
+def _milestones(order: dict[str, Any]) -> list[dict[str, Any]]:
+    done = [task for task in order["graph"]["tasks"] if task["state"] == "COMPLETED"]
+    return [{"id": task["key"], "name": task["type"], "status": "completed"} for task in done]
