@@ -138,6 +138,14 @@ async def test_a_failing_migration_leaves_nothing_of_itself(urls: Urls, folder: 
     assert (await check(urls.owner, folder)).pending == ("0003_half",)
 
 
+async def test_a_migration_that_cannot_be_recorded_leaves_nothing_either(urls: Urls, folder: Path) -> None:
+    unrecordable = "CREATE TABLE half ();\nALTER TABLE schema_migration ADD CHECK (number <> 3);\n"
+    (folder / "0003_half.sql").write_text(unrecordable)
+    with pytest.raises(asyncpg.CheckViolationError):
+        await migrate(urls.owner, folder)
+    assert await ask(urls.owner, "SELECT to_regclass('half')") is None
+
+
 def test_a_migration_may_not_end_its_transaction_but_may_define_functions(folder: Path) -> None:
     body = "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$\nBEGIN\n  NULL;\nEND;\n$$;\n"
     (folder / "0003_function.sql").write_text(body)

@@ -5,7 +5,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 
@@ -24,7 +23,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, ports: Ports, room: Mapping[str, int], *, batch: int = 400, linger_s: float = 0.005, idle_s: float = 0.1
+        self, ports: Ports, room: Mapping[str, int], *, batch: int = 1000, linger_s: float = 0.005, idle_s: float = 0.1
     ) -> None:
         self._ports = ports
         self._room = dict(room)
@@ -34,6 +33,7 @@ class Dispatcher:
         self._in_flight: Counter[str] = Counter()
         self._calls: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._in_doubt = False  # the last transaction ended without an answer: it may have been committed
 
     def stop(self) -> None:
         """Take no new work; `run` ends when what is in flight has been recorded."""
@@ -51,11 +51,14 @@ class Dispatcher:
 
     async def cycle(self) -> int:
         """One transaction: record what arrived, start what may start; how many calls were started."""
-        arrivals, self._arrived = self._arrived[: self._batch], self._arrived[self._batch :]
-        if not self._arrived:
+        arrivals = self._arrived[: self._batch]
+        if len(arrivals) == len(self._arrived):
             self._news.clear()
         began = time.monotonic()
-        started = await advance(self._ports, arrivals, self._free())
+        again, self._in_doubt = self._in_doubt, True
+        started = await advance(self._ports, arrivals, self._free(), again=again)
+        self._in_doubt = False
+        del self._arrived[: len(arrivals)]
         for one in started:
             self._in_flight[one.call.target] += 1
             task = asyncio.create_task(self._call(one, began))
@@ -76,7 +79,7 @@ class Dispatcher:
         else:
             outcome = await connector.ask(call)
         self._in_flight[call.target] -= 1
-        self._arrived.append(Arrival(UUID(call.order_id), call.task, call.attempt, call.kind, started.day, outcome))
+        self._arrived.append(Arrival(call.order_id, call.task, call.attempt, call.kind, started.day, outcome))
         self._news.set()
 
     async def _linger(self) -> None:

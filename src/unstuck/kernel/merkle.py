@@ -1,13 +1,18 @@
 """The tree that seals the history: RFC 6962 hashes over event leaves, appended through a compact frontier."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from hashlib import sha256
+from uuid import UUID
 
 from unstuck.kernel.canonical import encode_trusted
 
 
-def leaf_hash(fields: Sequence[str | int], data: bytes) -> bytes:
-    """Hash of one event: its envelope (stream, seq, at, recorded_at, type, v), then its data bytes."""
+def leaf_hash(fields: Sequence[str | int | UUID | datetime], data: bytes) -> bytes:
+    """Hash of one event: its envelope (stream, seq, at, recorded_at, type, v, by) as JSON, then its data bytes.
+
+    Times are RFC 3339 in UTC with `Z`; the fraction has six digits and is left out when it is zero.
+    """
     envelope = encode_trusted(fields)
     return sha256(b"\x00" + len(envelope).to_bytes(4, "big") + envelope + data).digest()
 

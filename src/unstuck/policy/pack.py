@@ -142,7 +142,9 @@ class Lines:
 
 def _typed(merged: dict[str, Any], lines: Lines) -> Document:
     unknown = merged.keys() - set(Document.__struct_fields__)
-    findings = [Finding(*lines.of((n,)), "known-section", f"there is no section {n!r}") for n in sorted(unknown, key=str)]
+    findings = [
+        Finding(*lines.of((n,)), "known-section", f"there is no section {n!r}") for n in sorted(unknown, key=str)
+    ]
     if not findings:
         try:
             return msgspec.convert(merged, Document)
@@ -154,7 +156,9 @@ def _typed(merged: dict[str, Any], lines: Lines) -> Document:
 def _place(message: str, merged: dict[str, Any], lines: Lines) -> Finding:
     because, _, at = message.partition(" - at `")
     path: list[str] = []
-    for part in at.partition("$")[2].rstrip("`").replace("[...]", ".*").replace("[", ".").replace("]", "").split(".")[1:]:
+    for part in (
+        at.partition("$")[2].rstrip("`").replace("[...]", ".*").replace("[", ".").replace("]", "").split(".")[1:]
+    ):
         # msgspec does not name the key of a table: take the entry that fails by itself in the same way
         path.append(_culprit(merged, path, message) if part == "*" else part)
     wrong = because.split("`")[1] if because.startswith("Object contains unknown field") else ""

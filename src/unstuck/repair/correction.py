@@ -64,7 +64,6 @@ class Facts(msgspec.Struct, frozen=True):
         says = [e.says for e in self.evidence if e.type is EvidenceType.READ_BACK and e.says]
         return says[-1] if says else ""
 
-
     @property
     def done_outside(self) -> tuple[str, ...]:
         """The tasks of the item whose effect is there, whether we hold them for completed or not."""
@@ -165,7 +164,9 @@ def _require_dead_identity(facts: Facts) -> None:
     if not facts.correctable:
         raise Refused("nothing-to-correct", f"{facts.task_type} declares no field that may be corrected")
     if facts.proven == "found":
-        raise Refused("already-done-outside", "a read-back found the effect of what was sent; new data would add another")
+        raise Refused(
+            "already-done-outside", "a read-back found the effect of what was sent; new data would add another"
+        )
     if facts.task_state is TaskState.FAILED or (facts.task_state is TaskState.UNKNOWN and facts.proven == "absent"):
         return
     raise Refused("identity-may-be-live", "corrected data needs a new identity; the old one is not proven dead")
@@ -175,7 +176,9 @@ def _correct(given: Mapping[str, Any], facts: Facts) -> RepairPlan:
     fields = given.get("fields")
     if not isinstance(fields, Mapping) or not fields:
         raise Invalid("name the fields to correct", (("/input/fields", "an object with at least one field"),))
-    errors = [(f"/input/fields/{_pointed(n)}", e) for n, v in fields.items() if (e := _field_error(n, v, facts.correctable))]
+    errors = [
+        (f"/input/fields/{_pointed(n)}", e) for n, v in fields.items() if (e := _field_error(n, v, facts.correctable))
+    ]
     if errors:
         raise Invalid("these fields cannot be taken", tuple(errors))
     before = _decoded(facts.body)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 import msgspec
 
@@ -47,7 +48,7 @@ class Outcome(msgspec.Struct):
 class Call(msgspec.Struct):
     """One intent on record: which order and task, which identity, which attempt, which way."""
 
-    order_id: str
+    order_id: UUID
     task: int
     attempt: int
     identity: int

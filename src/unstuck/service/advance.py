@@ -48,12 +48,20 @@ class Started(msgspec.Struct):
     day: datetime
 
 
-async def advance(ports: Ports, arrivals: Sequence[Arrival], room: Mapping[str, int]) -> list[Started]:
-    """Record `arrivals` and what follows; return the calls to make, at most `room` for each target."""
+async def advance(
+    ports: Ports, arrivals: Sequence[Arrival], room: Mapping[str, int], *, again: bool = False
+) -> list[Started]:
+    """Record `arrivals` and what follows; return the calls to make, at most `room` for each target.
+
+    `again`: the last try ended without an answer and may have been recorded; what was is left out.
+    """
     now = ports.now()
     free = dict(room)
     changes = Changes()
     async with ports.store.unit(now) as unit:
+        if again:
+            known = await unit.recorded([(a.order_id, a.task, a.attempt) for a in arrivals])
+            arrivals = [a for a in arrivals if a.lapsed or (a.order_id, a.task, a.attempt) not in known]
         touched, chained = await _learn_all(ports, unit, arrivals, free, changes)
         picked = await _pick(unit, free, touched)
         started = await _claim(ports, unit, chained + picked, changes)
@@ -235,17 +243,12 @@ async def _claim(
     """Put every intent on record: running, attempt + 1, lease; only its commit allows the call."""
     commands = await unit.commands([(order_id, task.no, task.identity) for order_id, task, _ in work])
     lease = unit.now + timedelta(seconds=ports.lease_s)
-    own = {(c.order.id, t.no) for c in changes.orders for t in c.tasks}
+    changes.lease, changes.owner = lease, ports.worker
     started = []
     for (order_id, task, kind), (key, body, plan_id) in zip(work, commands, strict=True):
         task.attempt += 1
-        task.due, task.lease, task.owner = None, lease, ports.worker
-        if kind is CallKind.SEND:
-            task.tries, task.sent_at = task.tries + 1, unit.now
-        else:
-            task.asks += 1
-        if (order_id, task.no) not in own:
-            changes.claimed.append((order_id, task))
+        task.due = None
+        (changes.sends if kind is CallKind.SEND else changes.asks).append((order_id, task.no))
         changes.attempts.append(
             Attempt(order_id, task.no, task.attempt, unit.now.date(), kind, task.identity, ports.worker, unit.now)
         )
@@ -260,7 +263,7 @@ def call_of(order_id: UUID, task: Task, kind: CallKind, key: str, body: bytes, s
     planned = shape.plan.tasks[task.no]
     kind_of = pack.document.task_types[planned.type]
     return Call(
-        order_id=str(order_id),
+        order_id=order_id,
         task=task.no,
         attempt=task.attempt,
         identity=task.identity,

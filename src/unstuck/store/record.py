@@ -11,6 +11,7 @@ import msgspec
 from unstuck.kernel.canonical import encode_trusted
 from unstuck.kernel.event import Event
 from unstuck.kernel.refusal import Stale
+from unstuck.order.lifecycle import TaskState
 from unstuck.order.state import Task
 from unstuck.store.rows import CaseChange, Changes, OrderChange
 from unstuck.store.statements import sql
@@ -34,7 +35,8 @@ async def record(conn: asyncpg.Connection, changes: Changes, now: datetime) -> N
     known = [change for change in changes.orders if change.fresh is None]
     if known:
         await _update_orders(conn, known, events, now)
-    await _write_tasks(conn, [(c.order.id, t) for c in known for t in c.tasks] + changes.claimed)
+    await _write_tasks(conn, [(c.order.id, t) for c in known for t in c.tasks], now)
+    await _claim(conn, changes, now)
     for case in changes.cases:
         await _write_case(conn, case, events, now)
     await _add(conn, changes, now)
@@ -94,25 +96,44 @@ async def _add_identities(conn: asyncpg.Connection, change: OrderChange, now: da
 
 
 async def _update_orders(conn: asyncpg.Connection, changes: Sequence[OrderChange], events: Rows, now: datetime) -> None:
-    rows = []
+    rows, failures = [], []
     for change in changes:
         o = change.order
         before = _number(events, o.id, o, change.events, now)
-        items = ",".join(o.item_states)
-        rows.append((o.id, o.state, o.failed_from, o.plan, items, o.version, o.seq, o.finished_at, before))
+        rows.append((o.id, o.state, ",".join(o.item_states), o.version, o.seq, o.finished_at, before))
+        if not change.tasks:
+            failures.append((o.id, o.failed_from))
     written = await conn.execute(sql("write_orders"), *zip(*rows, strict=True))
     if int(written.rpartition(" ")[2]) != len(rows):
         raise Stale("an order of this batch", changes[0].order.version)
+    for order, failed_from in failures:
+        await conn.execute("UPDATE orders SET failed_from = $2 WHERE id = $1", order, failed_from)
 
 
-async def _write_tasks(conn: asyncpg.Connection, tasks: Sequence[tuple[UUID, Task]]) -> None:
-    if not tasks:
-        return
-    rows = [
-        (order, t.no, t.state, t.identity, t.attempt, t.tries, t.asks, t.due, t.lease, t.owner, t.sent_at, t.since)
-        for order, t in tasks
-    ]
-    await conn.execute(sql("write_tasks"), *zip(*rows, strict=True))
+async def _write_tasks(conn: asyncpg.Connection, tasks: Sequence[tuple[UUID, Task]], now: datetime) -> None:
+    """Most changes are a completion or a release, which need two columns; the rest is written whole."""
+    done, ready, rest = [], [], []
+    for order, t in tasks:
+        if t.state is TaskState.COMPLETED:
+            done.append((order, t.no))
+        elif t.state is TaskState.READY and t.attempt == 0 and t.identity == 0 and t.due == now:
+            ready.append((order, t.no))
+        else:
+            rest.append((order, t))
+    if done:
+        await conn.execute(sql("complete_tasks"), *zip(*done, strict=True), now)
+    if ready:
+        await conn.execute(sql("release_tasks"), *zip(*ready, strict=True), now)
+    if rest:
+        rows = [(o, t.no, t.state, t.identity, t.tries, t.asks, t.due, t.since or now) for o, t in rest]
+        await conn.execute(sql("write_tasks"), *zip(*rows, strict=True))
+
+
+async def _claim(conn: asyncpg.Connection, changes: Changes, now: datetime) -> None:
+    if changes.sends:
+        await conn.execute(sql("claim_sends"), *zip(*changes.sends, strict=True), changes.lease, changes.owner, now)
+    if changes.asks:
+        await conn.execute(sql("claim_asks"), *zip(*changes.asks, strict=True), changes.lease, changes.owner)
 
 
 async def _write_case(conn: asyncpg.Connection, change: CaseChange, events: Rows, now: datetime) -> None:

@@ -112,7 +112,10 @@ class Changes(msgspec.Struct):
 
     orders: list[OrderChange] = []
     cases: list[CaseChange] = []
-    claimed: list[tuple[UUID, Task]] = []  # operational columns only: no event
+    sends: list[tuple[UUID, int]] = []  # claimed: operational columns only, so no event
+    asks: list[tuple[UUID, int]] = []
+    lease: datetime | None = None
+    owner: str = ""
     attempts: list[Attempt] = []
     outcomes: list[Arrived] = []
     timers: list[Timer] = []

@@ -14,7 +14,6 @@ import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from unstuck.kernel.ids import rfc3339
 from unstuck.kernel.merkle import Frontier, leaf_hash
 from unstuck.store.statements import sql
 
@@ -45,8 +44,8 @@ class Signer:
 
 def hash_of(row: Any) -> bytes:
     """The leaf of an event row."""
-    envelope = (str(row["stream"]), row["seq"], rfc3339(row["at"]), rfc3339(row["recorded_at"]), row["type"], row["v"])
-    return leaf_hash((*envelope, row["by"]), row["data"])
+    envelope = (row["stream"], row["seq"], row["at"], row["recorded_at"], row["type"], row["v"], row["by"])
+    return leaf_hash(envelope, row["data"])
 
 
 async def seal(pool: asyncpg.Pool, signer: Signer, now: datetime, ship_to: Path | None) -> int:

@@ -94,6 +94,18 @@ class Unit:
             return []
         return [tuple(row) for row in await self.conn.fetch(sql("load_commands"), *zip(*wanted, strict=True))]
 
+    async def recorded(self, calls: Sequence[tuple[UUID, int, int]]) -> set[tuple[UUID, int, int]]:
+        """Which of these (order, task, attempt) have their outcome on record."""
+        if not calls:
+            return set()
+        rows = await self.conn.fetch(
+            "SELECT o.order_id, o.task, o.attempt FROM outcome o"
+            " JOIN unnest($1::uuid[], $2::smallint[], $3::int[]) AS u(order_id, task, attempt)"
+            " USING (order_id, task, attempt)",
+            *zip(*calls, strict=True),
+        )
+        return {tuple(row) for row in rows}
+
     async def draft(self, order_id: UUID) -> OrderDraft:
         """The order as intake understood it."""
         body = await self.conn.fetchval("SELECT body FROM order_draft WHERE order_id = $1", order_id)

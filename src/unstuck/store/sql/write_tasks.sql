@@ -1,7 +1,7 @@
+-- A task whole. It is nobody's to call any more: whoever holds a lease on it finds its fence closed.
 UPDATE task t SET state = u.state, identity = u.identity, replaces = CASE WHEN u.identity > 0 THEN u.identity - 1 END,
-    attempt = u.attempt, tries = u.tries, asks = u.asks, due = u.due, lease = u.lease, owner = u.owner,
-    sent_at = u.sent_at, since = u.since
-FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::smallint[], $5::int[], $6::smallint[], $7::smallint[],
-    $8::timestamptz[], $9::timestamptz[], $10::text[], $11::timestamptz[], $12::timestamptz[])
-    AS u(order_id, no, state, identity, attempt, tries, asks, due, lease, owner, sent_at, since)
+    tries = u.tries, asks = u.asks, due = u.due, lease = NULL, owner = NULL, since = u.since
+FROM unnest($1::uuid[], $2::smallint[], $3::text[], $4::smallint[], $5::smallint[], $6::smallint[], $7::timestamptz[],
+    $8::timestamptz[])
+    AS u(order_id, no, state, identity, tries, asks, due, since)
 WHERE t.order_id = u.order_id AND t.no = u.no

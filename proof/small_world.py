@@ -1,0 +1,237 @@
+"""A small database with a realistic past: orders, replies of every kind, callbacks, cases worked by people, seals.
+
+Made through the product's own services, so that an audit of it may find nothing. Seeded: the same world each time
+but for ids and times.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from unstuck.app import open_ports, signer
+from unstuck.config import Config
+from unstuck.engine.dispatch import Dispatcher, reap
+from unstuck.fallout import case as commands
+from unstuck.kernel.actor import Actor
+from unstuck.kernel.refusal import Invalid, Missing, Refused
+from unstuck.order.plan import OrderDraft, OrderItem
+from unstuck.repair.evidence import Evidence, EvidenceType
+from unstuck.repair.outcome import Call, Outcome, Result
+from unstuck.service import callbacks, cases, intake, repair, resolve
+from unstuck.service.fire import classify_due, late_due, recheck_due
+from unstuck.service.ports import Ports
+from unstuck.store.seal import Signer, seal
+from unstuck.store.server import Urls
+
+ANA = Actor("person:ana", frozenset({"repair-agent", "fallout-manager", "engineer"}))
+SPEED = 400.0
+OFFERS = ("fiber-internet", "wifi-router", "phone-line", "static-ip")
+CHARACTERISTICS = {"address": "Jl. Sudirman 1", "speed": "100 Mbit/s", "model": "AX-3000", "number": "+62215550100"}
+
+
+@dataclass
+class World:
+    """The finished database: its ports, the public key, and the checkpoints as somebody else kept them."""
+
+    ports: Ports
+    urls: Urls
+    verifier: str
+    elsewhere: list[str]
+
+
+class Target:
+    """A downstream system in this process: what it answers depends on the seed, the customer and the step alone."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._sends: dict[str, int] = {}
+        self._effects: set[str] = set()
+        self.owes: list[str] = []  # keys of what was accepted: a callback will say
+
+    async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
+        times = self._sends[call.key] = self._sends.get(call.key, 0) + 1
+        body = msgspec.json.decode(call.body)
+        dice = random.Random(f"{self._seed} {body['customer']} {body['service']} {call.identity} {min(times, 2)}")
+        name = dice.choices(("done", "accepted", "refused", "busy", "unknown", "unsent"), (60, 12, 10, 7, 8, 3))[0]
+        if name in ("done", "accepted") or (name == "unknown" and dice.random() < 0.5):
+            self._effects.add(call.key)
+        if name == "accepted":
+            self.owes.append(call.key)
+        return ANSWERS[name](f"{call.operation[:3].upper()}-{len(self._effects)}")
+
+    async def ask(self, call: Call) -> Outcome:
+        found = call.key in self._effects
+        body = msgspec.json.encode({"count": int(found)})
+        return Outcome(Result.FOUND if found else Result.ABSENT, now(), 200, body=body, effects=int(found))
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+ANSWERS: dict[str, Callable[[str], Outcome]] = {
+    "done": lambda ref: Outcome(Result.DONE, now(), 200, reference=ref, body=f'{{"reference":"{ref}"}}'.encode()),
+    "accepted": lambda ref: Outcome(Result.ACCEPTED, now(), 202, body=b'{"status":"accepted"}'),
+    "refused": lambda ref: Outcome(Result.REFUSED, now(), 422, "TERMINAL", "not here", body=b'{"code":"TERMINAL"}'),
+    "busy": lambda ref: Outcome(Result.BUSY, now(), 503, "BUSY", body=b"busy"),
+    "unknown": lambda ref: Outcome(Result.UNKNOWN, now(), code="TIMEOUT", message="no answer in time"),
+    "unsent": lambda ref: Outcome(Result.UNSENT, now(), code="NOT_CONNECTED"),
+}
+
+
+@asynccontextmanager
+async def small_world(urls: Urls, folder: Path, seed: int, orders: int = 30) -> AsyncIterator[World]:
+    """Fill the migrated, empty database of `urls`; evidence, key and shipped checkpoints are files in `folder`."""
+    config = Config(data=str(folder), pack="minimal", speed=SPEED)
+    key, shipped = signer(config), folder / "checkpoints"
+    async with open_ports(config, urls.app, size=4) as opened:
+        target = Target(seed)
+        names = opened.book.current.document.targets
+        ports = msgspec.structs.replace(opened, connectors=dict.fromkeys(names, target))
+        await _submit(ports, orders, random.Random(seed))
+        await _run(ports, target, random.Random(seed), names)
+        await _seal(ports, key, shipped, 1)
+        await _work(ports, random.Random(seed))
+        await _run(ports, target, random.Random(seed), names)
+        await _seal(ports, key, shipped, 2)
+        notes = [path.read_text() for path in sorted(shipped.glob("*.txt"))]
+        yield World(ports, urls, key.verifier(), notes)
+
+
+async def _seal(ports: Ports, key: Signer, shipped: Path, round: int) -> None:
+    """Twice: what committed last may still have been in sight of a transaction under way."""
+    for n in range(2):
+        await seal(ports.store.pool, key, now() + timedelta(minutes=10 * round + 2 * n), shipped)
+
+
+async def _submit(ports: Ports, orders: int, dice: random.Random) -> None:
+    for n in range(orders):
+        offers = dice.sample(OFFERS, dice.randint(1, 3)) if n % 10 else ["unheard-of"]
+        items = tuple(OrderItem(str(i), offer, "add", CHARACTERISTICS) for i, offer in enumerate(offers, 1))
+        promised = (now() + timedelta(days=3)).isoformat() if n % 2 else ""
+        draft = OrderDraft(f"WEB-{n}", "webshop", f"C{n}", items, promised)
+        body = msgspec.json.encode(draft)
+        sent = intake.Sent("api", "webshop", "application/json", body, len(body))
+        await intake.submit(ports, draft, sent)
+        if n % 7 == 0:
+            await intake.submit(ports, draft, sent)
+    await intake.refuse(ports, intake.Sent("api", "webshop", "text/plain", b"no order", 8), 400, "unreadable")
+
+
+async def _run(ports: Ports, target: Target, dice: random.Random, names: Iterable[str]) -> None:
+    """Dispatch until nothing moves any more, answering what was accepted."""
+    dispatcher = Dispatcher(ports, dict.fromkeys(names, 8), idle_s=0.02)
+    running = asyncio.create_task(dispatcher.run())
+    for _ in range(6):
+        await asyncio.sleep(0.2)
+        for key in target.owes:
+            await _call_back(ports, key, dice)
+        target.owes.clear()
+        await classify_due(ports, 100)
+        await late_due(ports, 100)
+        await recheck_due(ports, 100)
+        await reap(ports)
+    dispatcher.stop()
+    await running
+
+
+async def _call_back(ports: Ports, key: str, dice: random.Random) -> None:
+    said = "done" if dice.random() < 0.7 else "failed"
+    body = msgspec.json.encode({"id": f"cb-{key}", "key": key, "status": said, "code": "", "message": "late but sure"})
+    await callbacks.receive(ports, "target", body)
+    await callbacks.receive(ports, "target", body)
+    contrary = msgspec.json.encode({"id": f"cc-{key}", "key": key, "status": "failed" if said == "done" else "done"})
+    for odd in (contrary, b'{"id": 1', msgspec.json.encode({"id": f"x-{key}", "key": "nobody", "status": "done"})):
+        try:
+            await callbacks.receive(ports, "target", odd)
+        except (Invalid, Missing):
+            continue
+
+
+async def _work(ports: Ports, dice: random.Random) -> None:
+    for row in await ports.store.pool.fetch("SELECT id FROM fallout_case ORDER BY number"):
+        try:
+            await Agent(ports, row["id"], dice).work()
+        except Refused:
+            continue  # the life cycle or a rule says no: as in life, it stays where it is
+
+
+class Agent:
+    """Ana at work on one case."""
+
+    def __init__(self, ports: Ports, case_id: UUID, dice: random.Random) -> None:
+        self._ports, self._id, self._dice = ports, case_id, dice
+        self._version = 0
+
+    async def work(self) -> None:
+        async with self._ports.store.unit(now()) as unit:
+            case = await unit.case(self._id)
+        self._version = case.version
+        await self._do("assign", commands.Assign(ANA.id))
+        await self._do("start", commands.Start())
+        if self._dice.random() < 0.3:
+            await self._do("wait", commands.Wait("VENDOR", "asked the vendor"))
+            await self._do("continue", commands.Continue("they answered"))
+        await self._do("escalate", commands.Escalate("shift-lead", "a VIP"))
+        document = await self._attach(EvidenceType.DOCUMENT, proves=True)
+        await self._attach(EvidenceType.SCREENSHOT, proves=False)
+        match case.reason, case.system:
+            case "unplannable", _:
+                await self._prove([document])
+                await self._resolve("cancel", [document])
+            case "refused", "provisioning" if self._dice.random() < 0.5:
+                await self._repair("correct_data", "typing_error", {"fields": self._fields(case.operation)})
+                await self._resolve("resume", [document], "RETRY_FAILED_STEP")
+            case "refused", _ if self._dice.random() < 0.5:
+                await self._repair("retry", "cause_fixed", {})
+            case "unknown", "field":
+                await self._repair("mark_done_outside", "done_by_hand", {"evidence": [str(document)]})
+                await self._resolve("resume", [document], "SKIP_STEP_ALREADY_DONE")
+            case "unknown", _:
+                await self._repair("read_back", "second_look", {})
+                await self._resolve("resume", [document], "RETRY_FAILED_STEP")
+            case "contradiction", _:
+                await self._resolve("none", [document])
+                await self._do("close", commands.Close())
+                await self._do("reopen", commands.Reopen("not so fast"))
+            case _:
+                await self._prove([document])
+                await self._resolve("cancel", [document])
+
+    def _fields(self, operation: str) -> dict[str, str]:
+        return {"number": "+62215550199"} if operation == "activateVoice" else {"address": "Jl. Thamrin 2"}
+
+    async def _do(self, name: str, what: commands.Command) -> None:
+        self._version = (await cases.command(self._ports, self._id, self._version, ANA, name, lambda _: what)).version
+
+    async def _attach(self, kind: EvidenceType, *, proves: bool) -> UUID:
+        described = Evidence(self._id, kind, "", 0, "text/plain", "desk", "", now(), proves_resolution=proves)
+        data = f"{kind} of {self._id}".encode()
+        case, kept = await repair.attach(self._ports, self._id, self._version, ANA, data, described)
+        self._version = case.version
+        return kept.id
+
+    async def _prove(self, evidence: list[UUID]) -> None:
+        self._version = (await cases.verify(self._ports, self._id, self._version, ANA, evidence, "seen")).version
+
+    async def _repair(self, action: str, reason: str, given: dict[str, Any]) -> None:
+        for turn in ("reject", "apply"):
+            proposal = repair.Proposal(action, reason, f"{turn} it", given)
+            case, row = await repair.propose(self._ports, self._id, self._version, ANA, proposal)
+            if turn == "reject":
+                case, _ = await repair.reject(self._ports, self._id, case.version, ANA, row.id, "a second thought")
+            else:
+                case, _ = await repair.apply(self._ports, self._id, case.version, ANA, row.id)
+            self._version = case.version
+
+    async def _resolve(self, decision: str, evidence: list[UUID], mode: str | None = None) -> None:
+        how = resolve.Decision(decision, evidence, mode, "done")
+        self._version = (await resolve.resolve(self._ports, self._id, self._version, ANA, how))[0].version

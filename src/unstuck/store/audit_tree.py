@@ -1,0 +1,113 @@
+"""The sealed part of the history: every leaf holds its event, and the tree of all leaves is the one that was signed."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import asyncpg
+
+from unstuck.kernel.merkle import Frontier
+from unstuck.store.audit_report import Report
+from unstuck.store.notes import BadNote, Keys, read_note
+from unstuck.store.seal import hash_of
+from unstuck.store.statements import sql
+
+BATCH = 5000
+BEFORE_ALL = -(2**63)
+Progress = Callable[[str, int], None]
+
+
+class Claims:
+    """What checkpoints say of the tree, by its size: who says it, and the root."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._at: dict[int, list[tuple[str, bytes]]] = {}
+
+    def add(self, who: str, size: int, root: bytes) -> None:
+        self._at.setdefault(size, []).append((who, root))
+
+    def meet(self, tree: Frontier) -> None:
+        """The tree has grown: hold it against what is said of this size."""
+        for who, root in self._at.pop(tree.size, ()):
+            if tree.root() != root:
+                because = "the tree of these leaves has another root: a leaf at or below it was changed"
+                self._report.add("checkpoint", f"{who} {tree.size}", because)
+                continue
+            self._report.sealed = tree.size
+            if who == ELSEWHERE:
+                self._report.held_elsewhere = tree.size
+
+    def unmet(self, size: int) -> None:
+        """The tree is complete: what is said of a larger one shows that leaves are gone."""
+        for claimed, said in sorted(self._at.items()):
+            for who, _root in said:
+                self._report.add("truncated", f"{who} {claimed}", f"it sealed {claimed} events, {size} are left")
+
+
+HERE, ELSEWHERE = "checkpoint", "checkpoint held elsewhere"
+
+
+async def check_tree(
+    conn: asyncpg.Connection, report: Report, keys: Keys, elsewhere: Iterable[str], progress: Progress
+) -> None:
+    """Rebuild the tree leaf by leaf; every checkpoint, here or elsewhere, must fit it."""
+    state = await conn.fetchrow("SELECT *, below::text AS low FROM seal")
+    below = state["low"] if state else "0"
+    claims = await _claims(conn, report, keys, elsewhere)
+    tree = Frontier()
+    claims.meet(tree)
+    await _grow(conn, report, tree, claims, below, progress)
+    claims.unmet(tree.size)
+    for row in await conn.fetch(sql("audit_without_leaf"), below):
+        report.add("event-without-leaf", f"event {row['stream']} {row['seq']}", "it was not there when it was sealed")
+    if state is None or (state["size"], state["frontier"]) != (tree.size, tree.packed()):
+        report.add("seal", "seal", f"the sealer's own record is not that of a tree of {tree.size} leaves")
+
+
+async def _claims(conn: asyncpg.Connection, report: Report, keys: Keys, elsewhere: Iterable[str]) -> Claims:
+    claims = Claims(report)
+    for row in await conn.fetch("SELECT size, root, note FROM checkpoint ORDER BY size"):
+        _claim(claims, report, HERE, row["note"], keys, (row["size"], row["root"]))
+    for note in elsewhere:
+        _claim(claims, report, ELSEWHERE, note, keys, None)
+    return claims
+
+
+def _claim(claims: Claims, report: Report, who: str, note: str, keys: Keys, row: Any) -> None:
+    try:
+        signed = read_note(note, keys)
+    except BadNote as bad:
+        report.add("signature", f"{who} {row[0] if row else ''}".strip(), str(bad))
+        return
+    if row and row != (signed.size, signed.root):
+        report.add("checkpoint", f"{who} {row[0]}", f"its note was signed for size {signed.size} or another root")
+    claims.add(who, signed.size, signed.root)
+
+
+async def _grow(
+    conn: asyncpg.Connection, report: Report, tree: Frontier, claims: Claims, below: str, progress: Progress
+) -> None:
+    last = BEFORE_ALL
+    while rows := await conn.fetch(sql("audit_leaves"), last, below, BATCH):
+        for row in rows:
+            _check_leaf(report, row, tree.size)
+            tree.append(row["hash"])
+            claims.meet(tree)
+        last = rows[-1]["n"]
+        progress("leaves", tree.size)
+
+
+def _check_leaf(report: Report, row: Any, n: int) -> None:
+    if row["at"] is None:
+        return report.add("event-missing", _named(row), f"leaf {row['n']} has sealed it and it is gone")
+    if hash_of(row) != row["hash"]:
+        report.add("event-changed", _named(row), f"it is not what leaf {row['n']} has sealed")
+    if row["n"] != n:
+        report.add("leaf-number", f"leaf {row['n']}", f"in the order of the tree it would be leaf {n}")
+    if not row["settled"]:
+        report.add("event-unsettled", _named(row), "it is sealed, yet says it was written after the sealer's bound")
+    return None
+
+
+def _named(row: Any) -> str:
+    return f"event {row['stream']} {row['seq']}"

@@ -1,0 +1,1 @@
+SELECT order_id, task, identity, key, encode(sha256(body), 'hex') AS body FROM command WHERE order_id = ANY($1::uuid[])

@@ -1,0 +1,1 @@
+SELECT o.id, o.external_id, o.customer, o.promised_at, d.body FROM order_draft d JOIN orders o ON o.id = d.order_id
