@@ -29,6 +29,7 @@ from unstuck.service.book import Book
 from unstuck.service.fire import classify_due, late_due, recheck_due
 from unstuck.service.ports import Ports
 from unstuck.store.blobs import FileBlobs
+from unstuck.store.migrate import MigrationError, inspect_server
 from unstuck.store.seal import Signer, seal
 from unstuck.store.unit import connect
 
@@ -67,6 +68,14 @@ def current_pack(config: Config) -> tuple[Pack, dict[str, str]]:
     """The pack in force, its durations divided by the speed of a rehearsal, and the files that name it."""
     contents = hurried(read_pack(config.pack), config.speed)
     return load(contents), contents
+
+
+async def fit_server(url: str) -> tuple[str, ...]:
+    """Refuse a database server that our promises cannot rest on; return what weakens them without breaking them."""
+    facts = await inspect_server(url)
+    if facts.refusal:
+        raise MigrationError(facts.refusal)
+    return facts.warnings
 
 
 @asynccontextmanager
@@ -116,6 +125,7 @@ def calm_the_collector() -> None:
 async def work(config: Config, url: str) -> None:
     """A worker: dispatcher, reaper, timers, sealer; ends cleanly at SIGTERM or SIGINT."""
     log_plainly()
+    await fit_server(url)
     async with open_ports(config, url) as ports:
         room = {name: config.room or ports.book.current.document.targets[name].room for name in config.targets}
         dispatcher = Dispatcher(ports, room)
@@ -170,8 +180,9 @@ async def serve(config: Config, url: str) -> None:
     from unstuck.web.server import build, server
 
     log_plainly()
+    warnings = await fit_server(url)
     async with open_ports(config, url, size=16) as ports:
-        app = build(ports, callback_secret=config.callback_secret, body_limit=config.body_limit)
+        app = build(ports, callback_secret=config.callback_secret, body_limit=config.body_limit, warnings=warnings)
         await server(app, config.host, config.port).serve()
 
 

@@ -32,11 +32,14 @@ def main() -> None:
     from unstuck.config import BadConfig
     from unstuck.kernel.refusal import Refused
     from unstuck.policy.pack import BadPack
+    from unstuck.store.migrate import MigrationError
 
     try:
         app()
     except (BadConfig, BadPack, Refused) as error:
         _end(str(error), 2)
+    except MigrationError as error:
+        _end(str(error), COULD_NOT)
     except OSError as error:
         _end(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", COULD_NOT)
     except KeyboardInterrupt:

@@ -122,8 +122,10 @@ class Stack:
             lines += ["Demo accounts (API tokens):", *(f"  {r:<16} {t}" for r, t in self.tokens.items()), ""]
             token = self.tokens["engineer"]
             lines += [
+                f"Demo world (faults, ledger): {self.admin}",
+                "",
                 "Try, in another terminal:",
-                f"  export UNSTUCK_URL={self.url} UNSTUCK_TOKEN={token}",
+                f"  export UNSTUCK_URL={self.url} UNSTUCK_TOKEN={token} WORLD={self.admin}",
                 "  .venv/bin/unstuck order submit examples/fiber.json",
                 "  .venv/bin/unstuck order list",
                 "  .venv/bin/unstuck case list",
@@ -195,17 +197,18 @@ class Stack:
         return _kept(self.data / "callback.secret", lambda: f"whsec_{_base64(secrets.token_bytes(32))}")
 
     def _accounts(self) -> None:
+        """The demo's tokens: made with the data directory, read again at every later start."""
         if not self.demo:
             return
-        from unstuck.app import add_account
+        path = self.data / "demo-accounts.json"
+        fresh = not path.exists()
+        made = {role: f"unst_demo_{role}_{secrets.token_urlsafe(16)}" for role in ROLES}
+        self.tokens = json.loads(_kept(path, lambda: json.dumps(made)))
+        if fresh:
+            from unstuck.app import add_account
 
-        kept = _kept(
-            self.data / "demo-accounts.json",
-            lambda: json.dumps({role: f"unst_demo_{role}_{secrets.token_urlsafe(16)}" for role in ROLES}),
-        )
-        self.tokens = json.loads(kept)
-        accounts = {f"demo-{role}": ((role,), secret) for role, secret in self.tokens.items()}
-        asyncio.run(add_account(self.settings, self._database_url, accounts))
+            accounts = {f"demo-{role}": ((role,), secret) for role, secret in self.tokens.items()}
+            asyncio.run(add_account(self.settings, self._database_url, accounts))
 
     def _await_ready(self) -> None:
         until = time.monotonic() + READY_WAIT_S

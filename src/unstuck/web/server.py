@@ -1,5 +1,6 @@
 """The web application: routes of the rooms beside, one error handler, deny by default."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
@@ -14,11 +15,11 @@ from unstuck.web.problem import answer
 from unstuck.web.tmf import service_order
 
 
-def build(ports: Ports, *, callback_secret: str, body_limit: int) -> Edge:
+def build(ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequence[str] = ()) -> Edge:
     """The application; refuses to start while any route declares no permission."""
     app = Litestar(
         route_handlers=[
-            orders.router(ports, callback_secret),
+            orders.router(ports, callback_secret, warnings),
             cases.router(ports),
             service_order.router(ports, body_limit),
         ],

@@ -1,5 +1,6 @@
 """`/api/v1/orders` and `/api/v1/callbacks`, and whether we are alive."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
@@ -34,14 +35,6 @@ async def alive() -> Response[bytes]:
     return as_json({"ok": True})
 
 
-@get("/readyz", opt={"permission": PUBLIC})
-async def ready(ports: Ports) -> Response[bytes]:
-    """The database answers, and what an operator should know of it."""
-    setting = await ports.store.pool.fetchval("SHOW synchronous_commit")
-    warnings = [] if setting == "on" else [f"synchronous_commit is {setting}: an acknowledged order can be lost"]
-    return as_json({"ok": True, "pack": ports.book.current.document.name, "warnings": warnings})
-
-
 @get("/", opt={"permission": PUBLIC})
 async def front_page(ports: Ports) -> Response[str]:
     """Until the workbench is built: what is here, in a few lines of text."""
@@ -56,7 +49,7 @@ async def front_page(ports: Ports) -> Response[str]:
     return Response(text, media_type="text/plain; charset=utf-8")
 
 
-def router(ports: Ports, secret: str) -> Router:
+def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
     """The routes of orders, callbacks and health."""
 
     @post("/api/v1/callbacks/{system:str}", opt={"permission": PUBLIC}, status_code=200)
@@ -69,6 +62,12 @@ def router(ports: Ports, secret: str) -> Router:
             raise Invalid(f"there is no system {system[:60]!r}", (("/system", "a target of the policy pack"),))
         verify(secret, request.headers, body, ports.now())
         return as_json({"was": await callbacks.receive(ports, system, body)})
+
+    @get("/readyz", opt={"permission": PUBLIC})
+    async def ready() -> Response[bytes]:
+        """The database answers, and what an operator should know of it."""
+        await ports.store.pool.fetchval("SELECT 1")
+        return as_json({"ok": True, "pack": ports.book.current.document.name, "warnings": list(warnings)})
 
     return Router(
         "/",
