@@ -27,8 +27,8 @@ test: setup  ## the test suite (one seed, smoke-sized proofs)
 	@$(PY) -m pytest
 
 check: setup  ## format, lint, types, import contracts, licences
-	@$(VENV)/bin/ruff format --check src tests bench proof
-	@$(VENV)/bin/ruff check src tests bench proof
+	@$(VENV)/bin/ruff format --check src tests bench proof docs
+	@$(VENV)/bin/ruff check src tests bench proof docs
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m proof.licences requirements.lock

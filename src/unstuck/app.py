@@ -33,8 +33,17 @@ from unstuck.store.migrate import MigrationError, inspect_server
 from unstuck.store.seal import Signer, seal
 from unstuck.store.unit import connect
 
-AWAY = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError, OSError, TimeoutError)
+# A killed server says so in several ways; asyncpg itself stumbles (InternalClientError) over a connection it cut.
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
 PARTITIONS_AHEAD = 7
+PARTITIONS_LOCK = 0x70617274  # "part"
 
 
 def log_plainly() -> None:
@@ -148,8 +157,10 @@ async def _dispatch(dispatcher: Dispatcher) -> None:
 
 
 async def make_partitions(ports: Ports) -> int:
-    """Day partitions for attempts and outcomes, ahead of their day."""
-    await ports.store.pool.fetchval("SELECT make_partitions($1, $2)", utc_now().date(), PARTITIONS_AHEAD)
+    """Day partitions for attempts and outcomes, ahead of their day; one process at a time, or both make the same."""
+    async with ports.store.pool.acquire() as conn, conn.transaction():
+        await conn.execute("SELECT pg_advisory_xact_lock($1)", PARTITIONS_LOCK)
+        await conn.execute("SELECT make_partitions($1, $2)", utc_now().date(), PARTITIONS_AHEAD)
     return 0
 
 

@@ -5,6 +5,7 @@ from importlib.resources import files
 from uuid import UUID
 
 from hypothesis import settings
+
 from unstuck.fallout.case import Case
 from unstuck.fallout.lifecycle import CaseState
 from unstuck.kernel.actor import Actor, Grant, Verdict
@@ -48,7 +49,9 @@ def fiber(id: str = "1") -> OrderItem:
 def plan_of(after, items=None) -> Plan:
     """A plan from `after` alone: task n waits for after[n]; `items` says to which item each task belongs."""
     owner = items or [0] * len(after)
-    tasks = tuple(PlannedTask(f"{i}.t{n}", "x", "billing", i, tuple(a)) for n, (a, i) in enumerate(zip(after, owner)))
+    tasks = tuple(
+        PlannedTask(f"{i}.t{n}", "x", "billing", i, tuple(a)) for n, (a, i) in enumerate(zip(after, owner, strict=True))
+    )
     return Plan("p", 0, tuple((str(n), "o") for n in range(max(owner) + 1)), tasks)
 
 
@@ -70,7 +73,9 @@ def case(state: CaseState = CaseState.IN_PROGRESS, **changes) -> Case:
 
 
 def evidence(says: str = "", type: EvidenceType = EvidenceType.READ_BACK, proves: bool = True) -> Evidence:
-    return Evidence(uid(5), type, "ab", 2, "application/json", "provisioning", "ana", NOW, proves_resolution=proves, says=says)
+    return Evidence(
+        uid(5), type, "ab", 2, "application/json", "provisioning", "ana", NOW, proves_resolution=proves, says=says
+    )
 
 
 def facts(**changes) -> Facts:

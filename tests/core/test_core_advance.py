@@ -6,6 +6,7 @@ import pytest
 from core_lab import NOW, fresh, later, law, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unstuck.kernel.refusal import IllegalTransition
 from unstuck.order.advance import Learned, fold_tasks, follow, item_state, start
 from unstuck.order.lifecycle import TASK, TASK_IS_OVER, ItemState, OrderState
@@ -26,7 +27,12 @@ def plans(draw):
 
 def moves(tasks):
     """Everything that could be learned next, by the task table alone."""
-    return [(t.no, a, to) for t in tasks for a in sorted(TASK.actions(t.state) & OUTSIDE) for to in sorted(TASK.rows[t.state][a])]
+    return [
+        (t.no, a, to)
+        for t in tasks
+        for a in sorted(TASK.actions(t.state) & OUTSIDE)
+        for to in sorted(TASK.rows[t.state][a])
+    ]
 
 
 def play(plan, choices, check=lambda *_: None):

@@ -6,6 +6,7 @@ import pytest
 from core_lab import NOW, fresh, later, long_law, plan_of
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
 from unstuck.order.advance import follow, start
 from unstuck.order.lifecycle import TASK_IS_OVER
 from unstuck.order.lifecycle import TaskState as Is
@@ -41,7 +42,9 @@ def test_failed_stops_whatever_is_open_and_keeps_the_targets_words(state):
     assert (made.stop.reason, made.stop.code, made.stop.message) == ("refused", "NO_PORT", "none left")
 
 
-@pytest.mark.parametrize(("state", "status"), [*product([Is.PENDING, Is.FAILED, Is.COMPLETED, Is.CANCELLED], ["done", "failed"])])
+@pytest.mark.parametrize(
+    ("state", "status"), [*product([Is.PENDING, Is.FAILED, Is.COMPLETED, Is.CANCELLED], ["done", "failed"])]
+)
 def test_what_is_settled_or_was_never_sent_stays(state, status):
     assert called_back(state, status) is None
 

@@ -1,14 +1,36 @@
 """The fallout case (D1): what each command makes true, and that folding it says the same."""
 
 from copy import deepcopy
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from core_lab import NOW, case, correction, evidence, grant, later, uid
+
 from unstuck.fallout import events
 from unstuck.fallout.case import (
-    RESOLVED_AS, Apply, Assign, Attach, Classify, Close, Continue, Disprove, Escalate, Note, Propose, Reject, Release,
-    Reopen, Repeat, Resolve, Settle, Start, Verify, Wait, decide, evolve, from_detected,
+    RESOLVED_AS,
+    Apply,
+    Assign,
+    Attach,
+    Classify,
+    Close,
+    Continue,
+    Disprove,
+    Escalate,
+    Note,
+    Propose,
+    Reject,
+    Release,
+    Reopen,
+    Repeat,
+    Resolve,
+    Settle,
+    Start,
+    Verify,
+    Wait,
+    decide,
+    evolve,
+    from_detected,
 )  # fmt: skip
 from unstuck.fallout.classify import dedup_key
 from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseState
@@ -85,7 +107,7 @@ def test_a_command_with_two_steps_takes_both_and_both_are_legal(command, action,
             after, made = done(case(state), command)
             assert after.state is to
             steps = [state, *(S(e.data["to"]) for e in made if "to" in e.data)]
-            for a, b in zip(steps, steps[1:], strict=False):
+            for a, b in pairwise(steps):
                 assert any((a, b) == (x, y) for x, _, y in CASE.edges())
         else:
             with pytest.raises(IllegalTransition):
@@ -95,7 +117,7 @@ def test_a_command_with_two_steps_takes_both_and_both_are_legal(command, action,
 @pytest.mark.parametrize(("command", "state"), [*product(STAYS, S)])
 def test_a_command_that_moves_nothing_is_refused_on_a_closed_case(command, state):
     if state is S.CLOSED or (isinstance(command, Escalate) and state in CASE_IS_RESOLVED):
-        with pytest.raises(IllegalTransition, match="CLOSED|RESOLVED"):
+        with pytest.raises(IllegalTransition, match=r"CLOSED|RESOLVED"):
             decide(case(state), command, grant(), NOW)
     else:
         after, (event,) = done(case(state), command)
@@ -120,7 +142,10 @@ def test_an_owner_comes_and_goes():
 
 
 def test_a_proposal_needs_the_grant_of_its_action():
-    for verdict, kind in [(Verdict("unknown-locks-retry", "no"), Refused), (Verdict("role", "no", role=True), Forbidden)]:
+    for verdict, kind in [
+        (Verdict("unknown-locks-retry", "no"), Refused),
+        (Verdict("role", "no", role=True), Forbidden),
+    ]:
         with pytest.raises(kind) as no:
             decide(case(), Propose(correction(), "aa", "bb"), grant(retry=verdict), NOW)
         assert no.value.rule == verdict.rule
@@ -182,14 +207,27 @@ def test_a_case_begins_as_its_first_event_says():
         "dedup_key": "k", "pack": "p", "to": "DETECTED",
     }  # fmt: skip
     begun = from_detected(data, id=uid(9), number=7, at=NOW, raw_message="no reply")
-    assert (begun.state, begun.order_id, begun.step, begun.task, begun.attempt) == (S.DETECTED, uid(1), "1.activate", 3, 2)
+    assert (begun.state, begun.order_id, begun.step, begun.task, begun.attempt) == (
+        S.DETECTED,
+        uid(1),
+        "1.activate",
+        3,
+        2,
+    )
     assert (begun.detected_at, begun.touched_at, begun.raw_sha256, begun.raw_message) == (NOW, NOW, "ab", "no reply")
     again = deepcopy(begun)
     evolve(again, "fallout-case.detected", "unstuck:engine", NOW, data)
     assert again == begun
 
 
-FAILURE = {"order": uid(1), "item": "1", "task": "1.activate", "reason": "unknown", "system": "provisioning", "code": "T"}
+FAILURE = {
+    "order": uid(1),
+    "item": "1",
+    "task": "1.activate",
+    "reason": "unknown",
+    "system": "provisioning",
+    "code": "T",
+}
 RULES = {"default": Dedup(("order", "item", "task", "reason")), "unplannable": Dedup(("order", "reason"))}
 
 

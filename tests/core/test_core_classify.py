@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 from core_lab import PACK, case
+
 from unstuck.fallout.case import Classify
 from unstuck.fallout.classify import TRIAGE, classify, raw_facts
 from unstuck.fallout.lifecycle import CaseState
@@ -56,7 +57,9 @@ def test_each_filled_cell_of_a_row_counts(number):
 
 
 def _with(stop, **changes):
-    return case(stop.state, **{**{f: getattr(stop, f) for f in ("system", "raw_code", "reason", "raw_message")}, **changes})
+    return case(
+        stop.state, **{**{f: getattr(stop, f) for f in ("system", "raw_code", "reason", "raw_message")}, **changes}
+    )
 
 
 def test_what_no_row_knows_goes_to_triage():

@@ -7,6 +7,7 @@ import pytest
 from core_lab import evidence, facts, law
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.order.lifecycle import TaskState as Is
 from unstuck.repair.correction import ASKS, SENDS, ActionCode, plan, require_safe

@@ -6,6 +6,7 @@ import pytest
 from core_lab import NOW, PACK, later, law
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unstuck.order.lifecycle import TASK, TaskState
 from unstuck.order.lifecycle import TaskState as Is
 from unstuck.order.state import Task
@@ -212,7 +213,9 @@ def test_a_machine_sends_again_only_what_is_safe_and_within_budget(task, outcome
     assert task.tries < law.retry.attempts
     assert NOW - task.sent_at <= timedelta(seconds=law.retry.window_s)
     not_done = task.state is Is.READY and outcome.result in (Result.BUSY, Result.UNSENT)
-    landed = law.target.max_in_flight_s is not None and NOW >= task.sent_at + timedelta(seconds=law.target.max_in_flight_s)
+    landed = (
+        law.target.max_in_flight_s is not None and task.sent_at + timedelta(seconds=law.target.max_in_flight_s) <= NOW
+    )
     absent = task.state is Is.UNKNOWN and outcome.result is Result.ABSENT
     assert not_done or law.target.kind == "A" or (law.target.kind == "B" and absent and landed)
 
@@ -226,11 +229,11 @@ def test_judging_changes_nothing(task, outcome, law):
 
 
 def test_the_shipped_pack_never_waits_for_a_c_and_asks_the_others():
-    for name, law in PACK.rules.items():
-        judged = send(ready(), Result.UNKNOWN, law, code="TIMEOUT")
-        if law.target.kind == "C" or law.on_unknown.case_at_once:
+    for name, told in PACK.rules.items():
+        judged = send(ready(), Result.UNKNOWN, told, code="TIMEOUT")
+        if told.target.kind == "C" or told.on_unknown.case_at_once:
             assert judged.stop.reason == "unknown", name
-        elif law.target.kind == "A":
+        elif told.target.kind == "A":
             assert seen(judged) == ("RETRY", "READY", None), name
         else:
             assert seen(judged) == ("LOSE", "UNKNOWN", None), name

@@ -6,6 +6,7 @@ from inspect import getsource
 from itertools import product
 
 import pytest
+
 import unstuck.fallout.lifecycle
 import unstuck.order.lifecycle
 from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseState
@@ -42,7 +43,12 @@ def lamp(*rows):
 
 def test_a_table_reads_as_it_is_written():
     machine = lamp("| OFF DIM | UP | ON |", "| ON | DOWN | OFF DIM |")
-    assert list(machine.edges()) == [("OFF", "UP", "ON"), ("ON", "DOWN", "DIM"), ("ON", "DOWN", "OFF"), ("DIM", "UP", "ON")]
+    assert list(machine.edges()) == [
+        ("OFF", "UP", "ON"),
+        ("ON", "DOWN", "DIM"),
+        ("ON", "DOWN", "OFF"),
+        ("DIM", "UP", "ON"),
+    ]
     assert machine.step(Lamp.DIM, Press.UP) is Lamp.ON
     assert machine.step(Lamp.ON, Press.DOWN, Lamp.DIM) is Lamp.DIM
     assert machine.actions(Lamp.ON) == {Press.DOWN}
@@ -118,8 +124,8 @@ def test_every_word_is_used_and_every_state_can_be_reached(machine, states, acti
 
 
 def test_final_states_accept_nothing():
-    assert ORDER_IS_OVER == {OrderState.COMPLETED, OrderState.CANCELLED, OrderState.ABORTED}
-    assert TASK_IS_OVER == {Task.COMPLETED, Task.CANCELLED}
+    assert {OrderState.COMPLETED, OrderState.CANCELLED, OrderState.ABORTED} == ORDER_IS_OVER
+    assert {Task.COMPLETED, Task.CANCELLED} == TASK_IS_OVER
     assert CASE.final() == frozenset()  # a closed case can be reopened, and nothing else
     assert CASE.actions(CaseState.CLOSED) == {CaseAction.REOPEN}
     for machine in (ORDER, TASK):

@@ -8,6 +8,7 @@ import yaml
 from core_lab import MINIMAL, PACK, law
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unstuck.policy import check as rules
 from unstuck.policy.check import load
 from unstuck.policy.hurry import hurried
@@ -34,10 +35,10 @@ def findings(files):
 ROUTER = "send: {customer: order.customer, service: =router, item: item.id, model: char.model}"
 # rule, file, what is replaced by what, the text on whose line the finding must stand
 BAD = [
-    ("yaml", PRODUCTS, "offers:", "offers: [", "task_types:"),
+    ("yaml", PRODUCTS, "offers:", "offers: [", "title: Fiber"),
     ("sections", DESK, MINIMAL[DESK], "- a\n- list\n", "- a"),
     ("known-section", DESK, "version:", "versions: 1\nversion:", "versions:"),
-    ("once", DESK, "name: minimal", "name: minimal\ntargets: {}", "targets:"),
+    ("once", RECOVERY, "targets:", "roles: {}\ntargets:", "roles: {}"),
     ("once", PRODUCTS, "  static-ip:", "  wifi-router: {title: X, tasks: {a: {type: assign_port}}}\n  static-ip:", "  wifi-router:\n"),
     ("type", DESK, "version:", "VERSION_IS_GONE:", "VERSION"),
     ("type", PRODUCTS, "operation: createSubscription", "operashun: createSubscription", "operashun"),
@@ -62,7 +63,7 @@ BAD = [
     ("known-source", PRODUCTS, ROUTER, ROUTER.replace("char.model", "model"), "item.id, model: model"),
     ("known-source", PRODUCTS, ROUTER, ROUTER.replace("item.id", "item.colour"), "item.colour"),
     ("known-source", PRODUCTS, ROUTER, ROUTER.replace("char.model", "char"), "model: char}"),
-    ("known-field", PRODUCTS, ROUTER, ROUTER.replace("item: item.id, ", ""), "service: =router"),
+    ("known-field", PRODUCTS, ROUTER, ROUTER.replace("item: item.id, ", ""), "business_key: [customer, service, item]\n    timeouts: {reply: 10, expected: 60, warning: 3600"),
     ("known-field", RECOVERY, "    model: {", "    colour: {title: Colour}\n    model: {", "    colour"),
     ("pattern", RECOVERY, '"[0-9]{1,5} Mbit/s"', '"[0-9"', '"[0-9"'),
     ("timeouts-in-order", PRODUCTS, "warning: 3600, breach: 7200", "warning: 7201, breach: 7200", "7201"),
@@ -157,9 +158,25 @@ def test_any_nonsense_anywhere_is_found_and_never_a_crash(place, nonsense, add):
             assert finding.file in MINIMAL and 1 <= finding.line <= files[finding.file].count("\n") + 1
 
 
-@pytest.mark.parametrize("text", ["a: 2026-13-45", "? [a]\n: b", "a: &x [*x]", "!!python/object:os.system {}", "\x00", "on: 1\nx: 2", "1: a\n2026-01-01: b\nz: c"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2026-13-45",
+        "? [a]\n: b",
+        "a: &x [*x]",
+        "!!python/object:os.system {}",
+        "\x00",
+        "on: 1\nx: 2",
+        "1: a\n2026-01-01: b\nz: c",
+    ],
+)
 def test_hostile_yaml_is_a_finding(text):
     assert findings({**MINIMAL, "extra.yaml": text})
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_a_file_without_sections_is_no_finding(text):
+    assert load({**MINIMAL, "extra.yaml": text}).document == PACK.document
 
 
 def test_a_pack_is_named_by_its_texts():
@@ -180,11 +197,16 @@ def test_a_hurried_pack_is_the_same_but_for_its_clocks():
     fast = load(hurried(MINIMAL, 60)).document
     slow = PACK.document
     assert fast.task_types["reserve_router"].timeouts.breach == 120
-    assert fast.targets["provisioning"].max_in_flight_s == 20 / 60
-    assert fast.targets["provisioning"].recheck_s == (0.5, 2)
+    assert fast.targets["warehouse"].max_in_flight_s == 20 / 60
+    assert fast.targets["warehouse"].recheck_s == (0.5, 2)
     assert fast.retry["default"].attempts == slow.retry["default"].attempts
     assert fast.on_unknown["default"].settle_by_asking.tries == 6
-    assert (fast.offers, fast.mappings, fast.actions, fast.roles) == (slow.offers, slow.mappings, slow.actions, slow.roles)
+    assert (fast.offers, fast.mappings, fast.actions, fast.roles) == (
+        slow.offers,
+        slow.mappings,
+        slow.actions,
+        slow.roles,
+    )
 
 
 def test_the_order_of_sections_and_files_means_nothing():

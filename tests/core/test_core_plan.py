@@ -1,11 +1,13 @@
 """Decomposition (A4): from an order and the shipped pack to a plan, its command bodies, its names."""
 
+import itertools
 from copy import deepcopy
 
 import pytest
 from core_lab import PACK, draft, fiber, item, law, plan_of
 from hypothesis import given
 from hypothesis import strategies as st
+
 from unstuck.order.plan import OrderDraft, Unplannable, command_key, cycle, decompose, render
 from unstuck.order.template import Offer, TaskTemplate, Templates
 
@@ -179,7 +181,7 @@ def test_a_cycle_is_found_exactly_when_there_is_one(graph):
     assert bool(found) == bool(left)
     if found:
         assert found[0] == found[-1]
-        assert all(b in named[a] for a, b in zip(found, found[1:], strict=False))
+        assert all(b in named[a] for a, b in itertools.pairwise(found))
 
 
 def test_downstream_is_everything_that_waits_however_far():

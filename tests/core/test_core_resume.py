@@ -6,6 +6,7 @@ from itertools import product
 import msgspec
 import pytest
 from core_lab import NOW, facts, fresh, later, plan_of, uid
+
 from unstuck.kernel.refusal import IllegalTransition, Refused
 from unstuck.order.advance import Learned, fold_tasks, follow, start
 from unstuck.order.lifecycle import OrderState, TaskAction

@@ -2,8 +2,10 @@
 
 import asyncio
 import importlib.util
+import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -43,6 +45,8 @@ def server(request: pytest.FixtureRequest) -> Iterator[EmbeddedServer]:
     binaries = find_binaries(None, {"UNSTUCK_PG_BIN": _bin(request.param)})
     with EmbeddedServer.start(folder, binaries) as running:
         yield running
+        if running.pid:
+            os.kill(running.pid, signal.SIGQUIT)  # nothing of it is kept: no need to wait for a checkpoint
     shutil.rmtree(folder)
 
 

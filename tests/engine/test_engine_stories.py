@@ -1,5 +1,7 @@
 """An order through the engine: it runs, stops, becomes a case, goes on. Each story names the rule it shows."""
 
+import asyncio
+
 from unstuck.repair.outcome import Result
 from unstuck.store.seal import Signer, seal
 
@@ -150,3 +152,19 @@ async def test_all_that_is_committed_is_sealed_once(rig: Rig) -> None:
     assert await seal(rig.pool, signer, rig.clock(), None) == 0
     counts = await rig.pool.fetchrow("SELECT (SELECT count(*) FROM event) AS e, (SELECT count(*) FROM leaf) AS l")
     assert counts["e"] == counts["l"]
+
+
+async def test_a_late_reply_of_a_call_that_was_given_up_settles_the_unknown(rig: Rig) -> None:
+    order = await rig.order("fiber-internet")
+    slow = rig.dispatcher("zombie")
+    await slow.cycle()
+    rig.clock.pass_by(31)
+    await rig.run()  # the leases are over: the appointment, which nobody can ask about, is a case
+    assert [case["state"] for case in await rig.cases(order)] == ["QUEUED"]
+    while slow._calls:
+        await asyncio.sleep(0)
+    await slow.cycle()  # the stopped worker goes on, with replies in its hands
+    await rig.run()
+    (case,) = await rig.cases(order)
+    assert (case["state"], case["resolution"]) == ("RESOLVED_NONE", "settled_outside")
+    assert await rig.state(order) == "COMPLETED"

@@ -1,6 +1,6 @@
 """What must be seen, and what was: a page of expectations as a table, a sheet on which a run writes them down."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -62,9 +62,14 @@ class Sheet:
         """Add to the text of a line what was seen of it, without judging it."""
         self._notes[id_] = words
 
-    def broke_off(self, because: str) -> None:
-        """A part of the story ended early; what it did not come to counts as missed."""
-        self._why_not.append(because)
+    def part(self, act: Callable[[], None]) -> None:
+        """Play a part of the story. When it breaks off, what it did not come to counts as missed."""
+        try:
+            act()
+        except Missed as missed:
+            self._why_not.append(str(missed))
+        except (LookupError, TypeError, ValueError) as surprise:
+            self._why_not.append(f"an answer is not of the shape that was promised ({surprise!r})")
 
     def lines(self) -> list[dict[str, Any]]:
         """Every line of the page with `ok` and `seen`."""

@@ -31,6 +31,7 @@ class Stack:
 
     def __init__(self, world: Mapping[str, Any], *, speed: float, keep: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="unstuck-scenario-"))
+        self.folder.chmod(0o711)  # started by root, the database runs as another user and must pass through
         self.said: dict[str, Any] = {}
         self._world, self._speed, self._keep = world, speed, keep
         self._process: subprocess.Popen[bytes] | None = None
@@ -53,6 +54,7 @@ class Stack:
         secret = f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
         callbacks = {"callback_url": f"http://127.0.0.1:{port}/api/v1/callbacks", "callback_secret": secret}
         world = self.folder / "world.json"
+        world.touch(mode=0o600)  # it holds the secret of the callbacks
         world.write_text(json.dumps({**self._world, "ledger_dir": str(self.folder / "ledger"), **callbacks}))
         kept = {name: text for name, text in os.environ.items() if not _is_setting(name)}
         own = {"UNSTUCK_SPEED": str(self._speed), "UNSTUCK_CALLBACK_SECRET": secret}
@@ -72,7 +74,9 @@ class Stack:
         line = out.readline() if out is not None and ready else b""
         if not line:
             log = (self.folder / "up.log").read_text(errors="replace").strip().splitlines()
-            raise NotStarted(f"the private stack did not start: {log[-1] if log else 'it said nothing'}")
+            raise NotStarted(
+                f"the private stack did not start: {log[-1].removeprefix('unstuck: ') if log else 'it said nothing'}"
+            )
         said: dict[str, Any] = json.loads(line)
         return said
 

@@ -1,5 +1,6 @@
 """What a story plays on: the product's API as one role or another, the world's own books, and what was looked at."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -68,6 +69,14 @@ class Stage:
         """The order once it is completed, or as it is when time is up."""
         return settle(lambda: self.order(order_id), lambda o: o["state"] == "COMPLETED", self.within_s)
 
+    def until_done(self, order_id: str, kinds: Sequence[str]) -> View:
+        """The order once its tasks of these types are completed, or as it is when time is up."""
+        return settle(
+            lambda: self.order(order_id),
+            lambda order: all(task(order, kind)["state"] == "COMPLETED" for kind in kinds),
+            self.within_s,
+        )
+
     def _queued(self, order_id: str) -> list[View]:
         return [case for case in self.cases(order_id) if case["state"] not in ("DETECTED", "CLASSIFIED")]
 
@@ -104,6 +113,10 @@ class Desk:
         """Propose a correction, whatever the answer."""
         return self.send("corrections", proposal(action, reason_code), self.view()["version"])
 
+    def preview(self, action: str, reason_code: str) -> Answer:
+        """What a correction would do."""
+        return self.send("corrections/preview", proposal(action, reason_code), None)
+
     def repair(self, action: str, reason_code: str) -> View:
         """Propose a correction and apply it; the applied correction."""
         proposed = self.do("corrections", proposal(action, reason_code))["correction"]
@@ -130,6 +143,10 @@ class World:
         """Every effect of a system, in order."""
         return list(self._admin.get(f"/ledger/{system}").must(200, "the ledger"))
 
+    def of_group(self, system: str, group: str) -> list[View]:
+        """The effects of a system under one business key, in order."""
+        return [effect for effect in self.effects(system) if label(effect["group"]) == group]
+
     def calls(self) -> dict[tuple[str, str], int]:
         """Every call that ever arrived, whatever became of it."""
         arrived = self._admin.get("/calls").must(200, "the calls")
@@ -145,6 +162,11 @@ def proposal(action: str, reason_code: str) -> View:
     """The body of a proposal."""
     reason = "rehearsed: look before anything is sent again"
     return {"action": action, "reason_code": reason_code, "reason": reason, "input": {}}
+
+
+def label(group: View) -> str:
+    """A business key as the simulator writes it: `customer=C-1|service=fiber|item=1`."""
+    return "|".join(f"{name}={value}" for name, value in group.items())
 
 
 def task(order: View, kind: str) -> View:

@@ -116,7 +116,7 @@ def _learn(
         task, outcome = tasks[arrival.task], arrival.outcome
         if not arrival.lapsed:
             changes.outcomes.append(_row(arrival))
-        if not _answers(task, arrival, now):
+        if not _answers(task, arrival, now) and not _proves_late(task, arrival):
             if not arrival.lapsed:
                 notes.append(_note(task, arrival))
             continue
@@ -125,7 +125,7 @@ def _learn(
         learned.append(judgement.learned)
         if judgement.stop:
             stops.append(stopped(order, shape, task, pack, judgement.stop, outcome))
-        elif task.attempt > 1 and judgement.learned.to is TaskState.COMPLETED:
+        elif judgement.learned.to is TaskState.COMPLETED and (task.attempt > 1 or task.state is TaskState.UNKNOWN):
             how = "read_back" if arrival.kind is CallKind.ASK else "reply"
             settled.append((order, shape.plan.tasks[task.no].key, how, sha256(outcome.body).hexdigest()))
         set_timers(order, task, judgement, pack, shape, changes, now)
@@ -153,9 +153,18 @@ def _answers(task: Task, arrival: Arrival, now: datetime) -> bool:
     return task.lease is not None and task.state in (TaskState.READY, TaskState.UNKNOWN)
 
 
+def _proves_late(task: Task, arrival: Arrival) -> bool:
+    """A reply of a call that was given up says that it was done: that settles the unknown, like a late callback.
+
+    While an outcome is unknown its task keeps its identity, so the reply is of the command we wonder about.
+    """
+    is_proof = arrival.kind is CallKind.SEND and arrival.outcome.result is Result.DONE and not arrival.lapsed
+    return is_proof and task.state is TaskState.UNKNOWN
+
+
 def _judge(task: Task, arrival: Arrival, pack: Pack, shape: Shape, now: datetime, chance: float) -> Judgement:
     rules = pack.rules[shape.plan.tasks[task.no].type]
-    if task.state is TaskState.UNKNOWN:
+    if task.state is TaskState.UNKNOWN and not _proves_late(task, arrival):
         return judge_ask(task, arrival.outcome, rules, now, chance)
     if arrival.lapsed:
         return lose(task, arrival.outcome, rules, now, chance)

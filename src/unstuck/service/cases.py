@@ -8,7 +8,7 @@ import msgspec
 from unstuck.fallout import case as commands
 from unstuck.fallout.case import Case, Command, decide
 from unstuck.kernel.actor import Actor, Grant
-from unstuck.kernel.refusal import Invalid, Stale
+from unstuck.kernel.refusal import Invalid, Refused, Stale
 from unstuck.order.advance import Shape
 from unstuck.order.plan import PlannedTask
 from unstuck.order.state import Order, Task
@@ -20,7 +20,7 @@ from unstuck.repair.resume import cancelled_with
 from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change
 from unstuck.store.rows import Changes
-from unstuck.store.unit import Unit
+from unstuck.store.unit import Conflict, Unit
 
 
 class Desk(msgspec.Struct):
@@ -52,13 +52,15 @@ async def command(
     ports: Ports, case_id: UUID, version: int, actor: Actor, name: str, make: Callable[[Case], Command]
 ) -> Case:
     """Carry out one life-cycle command; `name` is what the grant must allow."""
-    async with ports.store.unit(ports.now()) as unit:
-        desk = await open_desk(ports, unit, case_id, version, actor)
-        desk.grant.require(name)
-        await unit.record(
-            Changes(cases=[case_change(desk.case, decide(desk.case, make(desk.case), desk.grant, unit.now))])
-        )
-        return desk.case
+    try:
+        async with ports.store.unit(ports.now()) as unit:
+            desk = await open_desk(ports, unit, case_id, version, actor)
+            desk.grant.require(name)
+            made = decide(desk.case, make(desk.case), desk.grant, unit.now)
+            await unit.record(Changes(cases=[case_change(desk.case, made)]))
+            return desk.case
+    except Conflict as other:
+        raise Refused("one-open-case", "another open case stands for the same failure; work on that one") from other
 
 
 async def verify(ports: Ports, case_id: UUID, version: int, actor: Actor, evidence: list[UUID], note: str) -> Case:

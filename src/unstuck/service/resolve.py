@@ -12,7 +12,7 @@ from unstuck.kernel.actor import Actor
 from unstuck.kernel.event import Event
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.order import events
-from unstuck.order.lifecycle import ORDER, ORDER_IS_OVER, OrderAction, OrderState
+from unstuck.order.lifecycle import ORDER, ORDER_IS_OVER, OrderAction, OrderState, TaskState
 from unstuck.order.state import Order, Task
 from unstuck.repair.correction import ActionCode
 from unstuck.repair.evidence import Evidence, proof_before_resolution
@@ -47,6 +47,8 @@ async def resolve(
         desk = await open_desk(ports, unit, case_id, version, actor)
         desk.grant.require("resolve")
         mode = _mode(decision)
+        if mode is None:
+            await _require_nothing_stopped(unit, desk)
         evidence = await _evidence(unit, case_id, decision.evidence)
         proof_before_resolution(evidence)
         changes = Changes()
@@ -89,6 +91,14 @@ async def _redeem(
         made.append(Event(events.COMPLETED, unit.now, actor.id, {}))
     changed = [tasks[no] for no in sorted({fact["no"] for fact in data["tasks"]})]
     return OrderChange(order, made, changed)
+
+
+async def _require_nothing_stopped(unit: Unit, desk: Desk) -> None:
+    """A case that ends without moving the order must not leave a stopped step that nobody owns."""
+    others = [c for c in await unit.open_cases([desk.order.id]) if c.id != desk.case.id and c.step == desk.case.step]
+    stopped = desk.facts is None or desk.facts.task_state in (TaskState.FAILED, TaskState.UNKNOWN)
+    if stopped and desk.order.state not in ORDER_IS_OVER and not others:
+        raise Refused("none-leaves-nobody", f"{desk.case.step} is still stopped and no other case owns it")
 
 
 def _issue(

@@ -23,8 +23,10 @@ TABLES = {
     Table("intake", ("id",)): sql("audit_intake"),
     Table("command", ("order_id", "task", "identity")): sql("audit_commands"),
     Table("dead_identity", ("order_id", "task", "identity")): f"SELECT * FROM dead_identity {OF_THESE}",
-    Table("attempt", ("order_id", "task", "attempt"), may_have_more=True): f"SELECT * FROM attempt {OF_THESE}",
-    Table("task", ("order_id", "no")): f"SELECT * FROM task {OF_THESE}",
+    Table("attempt", ("order_id", "task", "attempt"), may_have_more=True): f"SELECT order_id, task, attempt, identity, kind, at FROM attempt {OF_THESE}",
+    Table("task", ("order_id", "no")): (
+        f"SELECT order_id, no, state, identity, since, target, replaces, attempt, sent_at FROM task {OF_THESE}"
+    ),
     Table("outcome", ("order_id", "task", "attempt")): (
         f"SELECT order_id, task, attempt, result, status, code, reference, sha256 FROM outcome {OF_THESE}"
     ),
@@ -82,7 +84,7 @@ OWN = tuple(name for name in recorded("orders") if name not in ("id", "seq", "ve
 def _imply_work(implied: Implied, stream: UUID, order: Folded, plan: Plan) -> None:
     for planned, task in zip(plan.tasks, order.tasks, strict=True):
         replaces = task.identity - 1 if task.identity else None
-        own = {"state": task.state, "identity": task.identity, "since": task.since}
+        own = {"state": task.state, "identity": task.identity, "since": task.since, "attempt": 0, "sent_at": None}
         implied["task"][stream, task.no] = {**own, "target": planned.target, "replaces": replaces}
     for (no, identity), body in order.bodies.items():
         key = command_key(str(stream), plan.tasks[no].key, plan.revision, identity)

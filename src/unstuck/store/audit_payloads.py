@@ -33,6 +33,8 @@ async def check_payloads(conn: asyncpg.Connection, report: Report) -> None:
         _check_draft(report, row)
     for row in await conn.fetch("SELECT hash, name, files FROM policy_pack"):
         _check_pack(report, row)
+    for row in await conn.fetch(sql("audit_packs_gone")):
+        report.add("missing-row", f"policy_pack {row['pack']}", "orders or cases were decided by it, and it is gone")
     for table in PAYLOADS:
         report.payloads += await conn.fetchval(f"SELECT count(*) FROM {table}")
 

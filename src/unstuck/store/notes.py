@@ -34,7 +34,10 @@ def read_keys(verifiers: Iterable[str]) -> Keys:
 def read_note(note: str, keys: Keys) -> Checkpoint:
     """The checkpoint that a note holds; BadNote when no trusted key has signed exactly this text."""
     text, blank, signatures = note.partition("\n\n")
-    if not blank or not any(_signed(line, f"{text}\n".encode(), keys) for line in signatures.splitlines()):
+    if not blank or not signatures.endswith("\n"):
+        raise BadNote("it is not a signed note")
+    trusted = [_signed(line, f"{text}\n".encode(), keys) for line in signatures[:-1].split("\n")]
+    if not any(trusted):
         raise BadNote("no key we were given has signed it")
     lines = text.split("\n")
     if len(lines) < 3 or not lines[1].isdecimal():
@@ -56,7 +59,7 @@ def _signed(line: str, text: bytes, keys: Keys) -> bool:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     if dash != "—":
-        return False
+        raise BadNote(f"{line!r} is no signature")
     signature = _bytes(encoded)
     key = keys.get((name, signature[:4]))
     if key is None:

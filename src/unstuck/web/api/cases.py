@@ -5,7 +5,8 @@ from uuid import UUID
 
 import msgspec
 from litestar import Request, Response, Router, get, post
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery
 
 from unstuck.fallout import case as commands
 from unstuck.fallout.case import Case, Command
@@ -80,7 +81,11 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
 
 @get("/", opt={"permission": READ})
 async def list_cases(
-    ports: Ports, order_id: str | None = None, case_state: str | None = None, queue: str | None = None, limit: int = 50
+    ports: NamedDependency[Ports],
+    order_id: FromQuery[str | None] = None,
+    case_state: FromQuery[str | None] = None,
+    queue: FromQuery[str | None] = None,
+    limit: FromQuery[int] = 50,
 ) -> Response[bytes]:
     """Cases, newest first; filter by order, queue and state (`open` for all that are not resolved)."""
     if not 1 <= limit <= 500:
@@ -90,14 +95,18 @@ async def list_cases(
 
 
 @get("/{name:str}", opt={"permission": READ})
-async def show_case(request: Request[Any, Any, Any], ports: Ports, name: str) -> Response[bytes]:
+async def show_case(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
     """One case, whole: allowed and refused actions, graph, attempts, evidence, timeline."""
     view = await views.case_view(ports, await views.find_case(ports, name), actor(request))
     return as_json(view, version=view["version"])
 
 
 @post("/{name:str}/{command:str}", opt={"permission": WORK}, status_code=200)
-async def work_on_case(request: Request[Any, Any, Any], ports: Ports, name: str, command: str) -> Response[bytes]:
+async def work_on_case(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str], command: FromPath[str]
+) -> Response[bytes]:
     """The life-cycle commands: assign, release, start, wait, continue, escalate, notes, reopen, close."""
     if command not in LIFE_CYCLE:
         raise Invalid(f"there is no command {command[:40]}", (("/", f"one of {', '.join(LIFE_CYCLE)}"),))
@@ -110,7 +119,9 @@ async def work_on_case(request: Request[Any, Any, Any], ports: Ports, name: str,
 
 
 @post("/{name:str}/verify", opt={"permission": WORK}, status_code=200)
-async def verify_case(request: Request[Any, Any, Any], ports: Ports, name: str) -> Response[bytes]:
+async def verify_case(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
     """Say that the repair is being proven."""
     version, body = expected_version(request), parsed(await request.body(), Verification)
     case_id = await views.find_case(ports, name)
@@ -118,7 +129,9 @@ async def verify_case(request: Request[Any, Any, Any], ports: Ports, name: str) 
 
 
 @post("/{name:str}/corrections", opt={"permission": REPAIR}, status_code=201)
-async def propose(request: Request[Any, Any, Any], ports: Ports, name: str) -> Response[bytes]:
+async def propose(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
     """Propose a typed correction."""
     version, proposal = expected_version(request), _proposal(await request.body())
     case_id = await views.find_case(ports, name)
@@ -127,14 +140,18 @@ async def propose(request: Request[Any, Any, Any], ports: Ports, name: str) -> R
 
 
 @post("/{name:str}/corrections/preview", opt={"permission": REPAIR}, status_code=200)
-async def preview(request: Request[Any, Any, Any], ports: Ports, name: str) -> Response[bytes]:
+async def preview(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
     """What a correction would do; changes nothing."""
     case_id = await views.find_case(ports, name)
     return as_json(await repair.preview(ports, case_id, actor(request), _proposal(await request.body())))
 
 
 @post("/{name:str}/corrections/{cid:uuid}/apply", opt={"permission": REPAIR}, status_code=200)
-async def apply(request: Request[Any, Any, Any], ports: Ports, name: str, cid: UUID) -> Response[bytes]:
+async def apply(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str], cid: FromPath[UUID]
+) -> Response[bytes]:
     """Carry a proposed correction out."""
     version = expected_version(request)
     parsed(await request.body(), Nothing)
@@ -144,7 +161,9 @@ async def apply(request: Request[Any, Any, Any], ports: Ports, name: str, cid: U
 
 
 @post("/{name:str}/corrections/{cid:uuid}/reject", opt={"permission": REPAIR}, status_code=200)
-async def reject(request: Request[Any, Any, Any], ports: Ports, name: str, cid: UUID) -> Response[bytes]:
+async def reject(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str], cid: FromPath[UUID]
+) -> Response[bytes]:
     """Turn a proposed correction down, or withdraw it."""
     version, body = expected_version(request), parsed(await request.body(), Reason)
     case_id = await views.find_case(ports, name)
@@ -153,7 +172,9 @@ async def reject(request: Request[Any, Any, Any], ports: Ports, name: str, cid: 
 
 
 @post("/{name:str}/evidence", opt={"permission": ADD}, status_code=201)
-async def attach(request: Request[Any, Any, Any], ports: Ports, name: str) -> Response[bytes]:
+async def attach(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
     """Add evidence; it is never changed, only corrected by further evidence."""
     body = parsed(await request.body(), NewEvidence)
     data = body.content_base64 or body.content.encode()
@@ -170,7 +191,7 @@ async def attach(request: Request[Any, Any, Any], ports: Ports, name: str) -> Re
 
 
 @get("/{name:str}/evidence/{eid:uuid}", opt={"permission": READ})
-async def read_evidence(ports: Ports, name: str, eid: UUID) -> Response[bytes]:
+async def read_evidence(ports: NamedDependency[Ports], name: FromPath[str], eid: FromPath[UUID]) -> Response[bytes]:
     """The bytes of one piece of evidence, checked against their digest; never rendered by a browser."""
     case_id = await views.find_case(ports, name)
     async with ports.store.reading(ports.now()) as unit:
@@ -182,7 +203,9 @@ async def read_evidence(ports: Ports, name: str, eid: UUID) -> Response[bytes]:
 
 
 @post("/{name:str}/resolve", opt={"permission": WORK}, status_code=200)
-async def resolve_case(request: Request[Any, Any, Any], ports: Ports, name: str) -> Response[bytes]:
+async def resolve_case(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
     """Resolve; the order goes on in the same transaction, through a resume token."""
     version, body = expected_version(request), parsed(await request.body(), Resolution)
     decision = resolve.Decision(body.decision, body.evidence, body.mode, body.note)

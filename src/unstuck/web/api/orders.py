@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, get, post
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, FromQuery
 
 from unstuck.connect.signature import verify
 from unstuck.kernel.refusal import Invalid, Refused
@@ -15,7 +16,9 @@ from unstuck.web.protocol import as_json
 
 
 @get("/api/v1/orders", opt={"permission": "order.read"})
-async def list_orders(ports: Ports, order_state: str | None = None, limit: int = 50) -> Response[bytes]:
+async def list_orders(
+    ports: NamedDependency[Ports], order_state: FromQuery[str | None] = None, limit: FromQuery[int] = 50
+) -> Response[bytes]:
     """Orders, newest first."""
     if not 1 <= limit <= 500:
         raise Invalid("limit is between 1 and 500", (("limit", "between 1 and 500"),))
@@ -23,7 +26,7 @@ async def list_orders(ports: Ports, order_state: str | None = None, limit: int =
 
 
 @get("/api/v1/orders/{name:str}", opt={"permission": "order.read"})
-async def show_order(ports: Ports, name: str) -> Response[bytes]:
+async def show_order(ports: NamedDependency[Ports], name: FromPath[str]) -> Response[bytes]:
     """One order, whole."""
     view = await views.order_view(ports, await views.find_order(ports, name))
     return as_json(view, version=view["version"])
@@ -36,7 +39,7 @@ async def alive() -> Response[bytes]:
 
 
 @get("/", opt={"permission": PUBLIC})
-async def front_page(ports: Ports) -> Response[str]:
+async def front_page(ports: NamedDependency[Ports]) -> Response[str]:
     """Until the workbench is built: what is here, in a few lines of text."""
     waiting = await ports.store.pool.fetchval(
         "SELECT count(*) FROM fallout_case WHERE state <> ALL($1)", list(views.CLOSED)
@@ -53,7 +56,7 @@ def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
     """The routes of orders, callbacks and health."""
 
     @post("/api/v1/callbacks/{system:str}", opt={"permission": PUBLIC}, status_code=200)
-    async def callback(request: Request[Any, Any, Any], system: str) -> Response[bytes]:
+    async def callback(request: Request[Any, Any, Any], system: FromPath[str]) -> Response[bytes]:
         """An asynchronous outcome, signed by its system (Standard Webhooks)."""
         body = await request.body()
         if not secret:

@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get, post
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath
 
 from unstuck.kernel.refusal import Missing
 from unstuck.order.lifecycle import ItemState, OrderState
@@ -26,7 +27,7 @@ REASONS = {
 
 
 @get("/serviceOrder/{order_id:str}", opt={"permission": "order.read"})
-async def get_service_order(ports: Ports, order_id: str) -> Response[bytes]:
+async def get_service_order(ports: NamedDependency[Ports], order_id: FromPath[str]) -> Response[bytes]:
     """One service order."""
     try:
         found = await views.find_order(ports, order_id)
