@@ -183,7 +183,7 @@ def _racer(url: str, folder: str, tokens: Sequence[str], bug: str, barrier: Any,
 
 async def _redeem_all(url: str, folder: Path, tokens: Sequence[UUID], barrier: Any) -> list[int]:
     wins = []
-    async with open_ports(_config(folder), url, size=EACH) as ports:
+    async with open_ports(_config(folder), url, size=EACH + 1) as ports:
         await asyncio.gather(*(ports.store.pool.fetchval("SELECT pg_sleep(0.05)") for _ in range(EACH)))
         for token in tokens:
             barrier.wait(timeout=60)

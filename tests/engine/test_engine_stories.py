@@ -165,6 +165,8 @@ async def test_a_late_reply_of_a_call_that_was_given_up_settles_the_unknown(rig:
         await asyncio.sleep(0)
     await slow.cycle()  # the stopped worker goes on, with replies in its hands
     await rig.run()
+    rig.clock.pass_by(60)
+    await rig.run()
     (case,) = await rig.cases(order)
     assert (case["state"], case["resolution"]) == ("RESOLVED_NONE", "settled_outside")
     assert await rig.state(order) == "COMPLETED"

@@ -1,5 +1,6 @@
 """One transaction: what is read under its locks, and the one way to record what was decided."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -150,18 +151,21 @@ class Store:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self.pool = pool
+        # A unit may read a plan or a pack over a connection of its own: if units held all of them, each would wait
+        # for the others for ever. So the last one is never a unit's.
+        self._units = asyncio.Semaphore(max(pool.get_max_size() - 1, 1))
 
     @asynccontextmanager
     async def unit(self, now: datetime) -> AsyncIterator[Unit]:
         """A transaction that commits when the block ends and rolls back when it raises."""
-        async with self.pool.acquire() as conn:
+        async with self._units, self.pool.acquire() as conn:
             async with conn.transaction():
                 yield Unit(conn, now)
 
     @asynccontextmanager
     async def reading(self, now: datetime) -> AsyncIterator[Unit]:
         """One consistent view to read from."""
-        async with self.pool.acquire() as conn:
+        async with self._units, self.pool.acquire() as conn:
             async with conn.transaction(isolation="repeatable_read", readonly=True):
                 yield Unit(conn, now)
 

@@ -1,6 +1,7 @@
 """Bodies, versions and paths as handlers read them: strict, with the pointer of what is wrong."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from unstuck.service.intake import Sent
 T = TypeVar("T")
 ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
 KEPT_OF_TOO_LARGE = 65_536
+DEPTH_LIMIT = 64  # what can be decoded here must also be encoded later, from deeper in the stack
 
 
 def parsed(data: bytes, kind: type[T]) -> T:
@@ -26,6 +28,21 @@ def parsed(data: bytes, kind: type[T]) -> T:
         raise Invalid(because, ((pointer or "/", because),)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("not-json", f"the body is not JSON ({error})") from error
+
+
+def depth(value: Any) -> int:
+    """How deeply a decoded JSON value is nested; a plain value is one level."""
+    level, levels = [value], 0
+    while level:
+        levels += 1
+        level = [inner for outer in level for inner in _inside(outer)]
+    return levels
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def expected_version(request: Request[Any, Any, Any]) -> int:

@@ -1,11 +1,12 @@
 """TMF641 in: tolerant where dialects differ, clear where an order cannot be understood (tmf.md §2.1, §3.5)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from unstuck.order.plan import OrderDraft, OrderItem
+from unstuck.web.protocol import DEPTH_LIMIT, depth
 
 ITEM_NAMES = ("serviceOrderItem", "orderItem")
 ACTIONS = ("add", "modify", "delete", "noChange")
@@ -28,6 +29,8 @@ def read_order(body: bytes, source: str) -> OrderDraft:
         raise NotAnOrder(f"the body is not JSON ({error})") from error
     except RecursionError as error:
         raise NotAnOrder("the body is nested too deeply") from error
+    if depth(data) > DEPTH_LIMIT:
+        raise NotAnOrder(f"the body is nested too deeply; {DEPTH_LIMIT} levels are enough")
     if not isinstance(data, dict):
         raise NotAnOrder("a service order is a JSON object")
     if data.get("state") is not None:
@@ -61,8 +64,8 @@ def _item(item: Any, at: str) -> OrderItem:
     specification = service.get("serviceSpecification")
     specification = specification if isinstance(specification, dict) else {}
     offer = specification.get("name") or specification.get("id") or service.get("name") or ""
-    if not isinstance(offer, str):
-        raise NotAnOrder("is a text", f"{at}/service/serviceSpecification/name")
+    if not _is_name(offer) and offer != "":
+        raise NotAnOrder("is a text of 1 to 200 printable characters", f"{at}/service/serviceSpecification/name")
     return OrderItem(_text(item, "id", at), offer, action, _characteristics(service, at))
 
 
@@ -80,9 +83,9 @@ def _characteristics(service: dict[str, Any], at: str) -> dict[str, Any]:
 
 def _customer(data: dict[str, Any]) -> str:
     parties = data.get("relatedParty")
-    for party in parties if isinstance(parties, list) else ():
+    for number, party in enumerate(parties if isinstance(parties, list) else ()):
         if isinstance(party, dict) and str(party.get("role", "")).lower() == "customer":
-            return _text(party, "id", "/relatedParty")
+            return _text(party, "id", f"/relatedParty/{number}")
     return ""
 
 
@@ -98,9 +101,13 @@ def _text(data: dict[str, Any], name: str, at: str, *, required: bool = True) ->
     value = data.get(name)
     if value is None and not required:
         return ""
-    if not isinstance(value, str) or not value or len(value) > 200 or not value.isprintable():
+    if not _is_name(value):
         raise NotAnOrder("is mandatory: a text of 1 to 200 printable characters", f"{at}/{name}")
-    return value
+    return str(value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable()
 
 
 def _time(data: dict[str, Any], name: str) -> str:
@@ -108,6 +115,8 @@ def _time(data: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     try:
-        return msgspec.json.decode(msgspec.json.encode(value), type=Aware).isoformat()
-    except msgspec.ValidationError as error:
+        at = msgspec.convert(value, Aware)
+        at.astimezone(UTC)  # the first and last day of the calendar have no UTC everywhere
+    except (msgspec.ValidationError, OverflowError) as error:
         raise NotAnOrder("is an RFC 3339 time with an offset", f"/{name}") from error
+    return at.isoformat()
