@@ -18,10 +18,13 @@ from proof.oracle import FINAL as FINAL_STATES
 from proof.oracle import Evidence, Verdict, has_open_case, is_visible, judge, read_lines
 from proof.stack import Stack, database, place
 from proof.world import Rule, everything, systems
+from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer, Urls
 
 SETTLES_WITHIN_S = 60.0
+MORE_FAULTS_WITHIN_S = 300.0
 SAMPLE_EVERY_S, SAMPLE = 2.0, 10
+UNDER_WAY = 32
 SCALES = {"smoke": (20, 200, 1), "gate": (200, 2_000, 3), "release": (200, 2_000, 3)}  # kills, faults, of the database
 
 
@@ -35,11 +38,11 @@ class Ordeal:
     offers: Sequence[str] = ("machine", "machine", "machine", "bundle", "bundle")
     orders_per_s: float = 5.0
     least_orders: int = 0
+    most_orders: int = 0  # 0: as long as the storm lasts
     least_faults: int = 0
     workers: int = 3
     serves: int = 2
     latency_ms: tuple[float, float] = (5, 120)
-    calls_back: bool = True
     bugs: Mapping[str, str] = field(default_factory=dict)
     settle_s: float = SETTLES_WITHIN_S
 
@@ -103,15 +106,11 @@ async def run(scale: str, seed: int, keep: Path | None = None) -> Outcome:
 
 async def endure(ordeal: Ordeal, server: EmbeddedServer, urls: Urls, folder: Path) -> Outcome:
     """Start a stack, let it suffer, let it rest, judge it."""
-    from unstuck.store.migrate import migrate
-
     await migrate(urls.owner)
     stack = Stack(server, urls, folder, workers=ordeal.workers, serves=ordeal.serves, bugs=ordeal.bugs)
-    calls_back = () if not ordeal.calls_back else None
-    shape = systems(ordeal.latency_ms) if calls_back is None else systems(ordeal.latency_ms, calls_back=calls_back)
     client = Client(stack.serve_urls, folder / "acks.ndjson")
     try:
-        await stack.start(shape, ordeal.faults, ordeal.seed)
+        await stack.start(systems(ordeal.latency_ms), ordeal.faults, ordeal.seed)
         stuck: set[str] = set()
         samples = await _storm(ordeal, stack, client, stuck)
         began = time.monotonic()
@@ -139,12 +138,11 @@ async def _storm(ordeal: Ordeal, stack: Stack, client: Client, stuck: set[str]) 
     orders = asyncio.create_task(_submit(ordeal, client, ended))
     samples = asyncio.create_task(_sample(ordeal, client, stuck, ended))
     await unleash(ordeal.chaos, stack, lambda text: _progress(text, stack, client))
-    while len(client.acks) < ordeal.least_orders or _injected(stack) < ordeal.least_faults:
+    until = time.monotonic() + MORE_FAULTS_WITHIN_S
+    while time.monotonic() < until and not _enough(ordeal, stack, client):
         stack.revive()
         await asyncio.sleep(0.5)
         _progress("faults still to come", stack, client)
-        if orders.done():
-            break
     ended.set()
     await orders
     if sys.stderr.isatty():
@@ -156,15 +154,15 @@ async def _submit(ordeal: Ordeal, client: Client, ended: asyncio.Event) -> None:
     chance = random.Random(f"orders {ordeal.seed}")
     under_way: set[asyncio.Task[None]] = set()
     for number in itertools.count(1):
-        if ended.is_set() or (ordeal.least_orders and not ordeal.chaos.steps and number > ordeal.least_orders):
+        if ended.is_set() or number > (ordeal.most_orders or number):
             break
         name = f"P-{ordeal.seed}-{number}"
         task = asyncio.create_task(client.submit(name, f"C-{name}", chance.choice(ordeal.offers), number))
         under_way.add(task)
         task.add_done_callback(under_way.discard)
         await asyncio.sleep(chance.random() * 2 / ordeal.orders_per_s)
-        while len(under_way) > 32:
-            await asyncio.sleep(0.05)
+        if len(under_way) >= UNDER_WAY:
+            await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.gather(*under_way)
 
 
@@ -203,6 +201,10 @@ async def _settle(stack: Stack, client: Client, within_s: float) -> list[str]:
             return waiting
         _progress(f"{len(waiting)} orders to settle", stack, client)
         await asyncio.sleep(0.5)
+
+
+def _enough(ordeal: Ordeal, stack: Stack, client: Client) -> bool:
+    return len(client.acks) >= ordeal.least_orders and _injected(stack) >= ordeal.least_faults
 
 
 def _injected(stack: Stack) -> int:

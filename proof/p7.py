@@ -61,14 +61,14 @@ class Lab:
 
 
 @asynccontextmanager
-async def tamper_lab(seed: int) -> AsyncIterator[Lab]:
+async def tamper_lab(seed: int, orders: int = 30) -> AsyncIterator[Lab]:
     """A server of its own with a small world in it."""
     folder = Path(tempfile.mkdtemp(prefix="unstuck-p7-"))
     folder.chmod(0o755)
     try:
         with EmbeddedServer.start(folder / "data", settings={"shared_buffers": "64MB"}) as server:
             await migrate(server.urls.owner)
-            async with small_world(server.urls, folder / "files", seed) as world:
+            async with small_world(server.urls, folder / "files", seed, orders) as world:
                 superuser = await asyncpg.connect(server.superuser_url, database=DATABASE)
                 try:
                     yield Lab(world, superuser, FileBlobs(folder / "files" / "evidence"))

@@ -96,11 +96,11 @@ async def small_world(urls: Urls, folder: Path, seed: int, orders: int = 30) -> 
         target = Target(seed)
         names = opened.book.current.document.targets
         ports = msgspec.structs.replace(opened, connectors=dict.fromkeys(names, target))
-        await _submit(ports, orders, random.Random(seed))
-        await _run(ports, target, random.Random(seed), names)
+        await submit(ports, orders, random.Random(seed))
+        await run(ports, target, random.Random(seed), names)
         await _seal(ports, key, shipped, 1)
         await _work(ports, random.Random(seed))
-        await _run(ports, target, random.Random(seed), names)
+        await run(ports, target, random.Random(seed), names)
         await _seal(ports, key, shipped, 2)
         notes = [path.read_text() for path in sorted(shipped.glob("*.txt"))]
         yield World(ports, urls, key.verifier(), notes)
@@ -112,12 +112,13 @@ async def _seal(ports: Ports, key: Signer, shipped: Path, round: int) -> None:
         await seal(ports.store.pool, key, now() + timedelta(minutes=10 * round + 2 * n), shipped)
 
 
-async def _submit(ports: Ports, orders: int, dice: random.Random) -> None:
+async def submit(ports: Ports, orders: int, dice: random.Random, name: str = "WEB") -> None:
+    """Orders of all sorts; some twice, some that nobody can plan, and one that is none."""
     for n in range(orders):
         offers = dice.sample(OFFERS, dice.randint(1, 3)) if n % 10 else ["unheard-of"]
         items = tuple(OrderItem(str(i), offer, "add", CHARACTERISTICS) for i, offer in enumerate(offers, 1))
         promised = (now() + timedelta(days=3)).isoformat() if n % 2 else ""
-        draft = OrderDraft(f"WEB-{n}", "webshop", f"C{n}", items, promised)
+        draft = OrderDraft(f"{name}-{n}", "webshop", f"C{n}", items, promised)
         body = msgspec.json.encode(draft)
         sent = intake.Sent("api", "webshop", "application/json", body, len(body))
         await intake.submit(ports, draft, sent)
@@ -126,7 +127,7 @@ async def _submit(ports: Ports, orders: int, dice: random.Random) -> None:
     await intake.refuse(ports, intake.Sent("api", "webshop", "text/plain", b"no order", 8), 400, "unreadable")
 
 
-async def _run(ports: Ports, target: Target, dice: random.Random, names: Iterable[str]) -> None:
+async def run(ports: Ports, target: Target, dice: random.Random, names: Iterable[str]) -> None:
     """Dispatch until nothing moves any more, answering what was accepted."""
     dispatcher = Dispatcher(ports, dict.fromkeys(names, 8), idle_s=0.02)
     running = asyncio.create_task(dispatcher.run())

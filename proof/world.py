@@ -52,12 +52,12 @@ def everything(much: float = 1.0) -> list[Rule]:
     return [rule(fault, share * much, **params) for fault, share, params in shares]
 
 
-def systems(latency_ms: tuple[float, float], *, calls_back: tuple[str, ...] = CALLS_BACK) -> dict[str, Any]:
+def systems(latency_ms: tuple[float, float]) -> dict[str, Any]:
     """The six systems, two of each kind: one answers at once, the other calls back."""
     return {
         name: {
             "kind": kind,
-            "mode": "callback" if name in calls_back else "sync",
+            "mode": "callback" if name in CALLS_BACK else "sync",
             "group_by": list(GROUP_BY),
             "latency_ms": list(latency_ms),
         }

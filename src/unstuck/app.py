@@ -7,11 +7,12 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -204,3 +205,24 @@ async def add_account(config: Config, url: str, accounts: Mapping[str, tuple[tup
     async with open_ports(config, url, size=1) as ports:
         for name, (roles, secret) in accounts.items():
             await add_token(ports, name, roles, secret)
+
+
+async def audit(
+    config: Config, url: str, keys: Sequence[str], checkpoints: Sequence[str], progress: Callable[[str, int], None]
+) -> dict[str, Any]:
+    """Verify the history of a database against its keys and the checkpoints that were held elsewhere."""
+    from unstuck.store.audit import verify
+
+    store = await connect(url, size=1)
+    try:
+        report = await verify(
+            store.pool,
+            FileBlobs(config.data_dir / "evidence"),
+            verifier_keys=keys,
+            checkpoints_elsewhere=checkpoints,
+            progress=progress,
+        )
+    finally:
+        await store.pool.close()
+    shown: dict[str, Any] = msgspec.to_builtins(report)
+    return {**shown, "ok": report.ok, "unsealed": report.unsealed}

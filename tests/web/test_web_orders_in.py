@@ -92,23 +92,21 @@ async def test_what_is_no_order_is_answered_with_where_and_kept(house: House, bo
     assert kept["order_id"] is None and says[:20] in kept["because"]
 
 
-def nested(depth: int) -> Any:
-    value: Any = "end"
-    for _ in range(depth):
-        value = {"in": value}
-    return value
+def nested(depth: int) -> str:
+    return '{"in":' * depth + "1" + "}" * depth
 
 
 @pytest.mark.parametrize("depth", [100, 300, 700, 900, 960, 985])
 async def test_a_body_that_can_be_read_but_not_written_again_is_refused_not_a_crash(house: House, depth: int) -> None:
-    body = json.dumps(order(item("1", "fiber-internet", address=nested(depth)))).encode()
+    body = json.dumps(order(item("1", "fiber-internet", address="HERE"))).replace('"HERE"', nested(depth)).encode()
     answer = await house.submit(body)
     assert answer.status == 400 and "nested" in answer.json["message"]
     assert [row["body"] for row in await house.kept(body)] == [body]
 
 
 async def test_an_order_may_be_as_deep_as_people_write(house: House) -> None:
-    body = json.dumps(order(item("1", "wifi-router", model="X", extra=nested(20)))).encode()
+    extra = json.loads(nested(20))
+    body = json.dumps(order(item("1", "wifi-router", model="X", extra=extra))).encode()
     answer = await house.submit(body)
     assert answer.status == 201
     assert await house.get(f"{TMF}/{answer.json['id']}", "integration") == answer.json
@@ -167,19 +165,13 @@ async def test_a_value_that_cannot_be_sent_makes_a_case_not_a_crash(
     ids=repr,
 )
 async def test_a_value_that_can_be_sent_is_sent_as_it_came(house: House, value: Any) -> None:
-    body = json.dumps(
-        order(item("1", "fiber-internet", address=value), customer=f"C-sent-{value!r}"[:60].replace("\n", ""))
-    )
-    body = body.encode()
+    body = json.dumps(order(item("1", "fiber-internet", address=value))).encode()
     answer = await house.submit(body)
-    if answer.status == 400:  # the customer's name of this test may not be printable; the value is what counts
-        body = json.dumps(order(item("1", "fiber-internet", address=value), customer="C-unprintable")).encode()
-        answer = await house.submit(body)
     assert answer.status == 201 and answer.json["state"] == "inProgress"
     customer = answer.json["relatedParty"][0]["id"]
     await house.work()
     sent = [json.loads(call.body)["address"] for call in house.targets.of(customer, "bookAppointment")]
-    assert sent[-1:] == [value]
+    assert sent == [value]
     (shown,) = answer.json["serviceOrderItem"]
     assert shown["service"]["serviceCharacteristic"] == [{"name": "address", "value": value}]
     assert [row["body"] for row in await house.kept(body)] == [body]

@@ -22,7 +22,7 @@ def serve(
     from unstuck.app import serve as run
 
     settings = _settings(host=host, port=port)
-    _run(run(settings, _database(settings)))
+    _run(run(settings, database_of(settings)))
 
 
 def worker() -> None:
@@ -30,7 +30,7 @@ def worker() -> None:
     from unstuck.app import work
 
     settings = _settings()
-    _run(work(settings, _database(settings)))
+    _run(work(settings, database_of(settings)))
 
 
 def simulate(file: Annotated[Path | None, typer.Option("--config", help="World as JSON or YAML.")] = None) -> None:
@@ -46,7 +46,7 @@ def migrate(as_json: Json = False) -> None:
     from unstuck.store.migrate import migrate as apply
 
     settings = _settings()
-    url = settings.migrate_url or _database(settings)
+    url = settings.migrate_url or database_of(settings)
     try:
         applied = asyncio.run(apply(url))
     except MigrationError as error:
@@ -59,15 +59,16 @@ def add_user(
     name: str,
     role: Annotated[list[str] | None, typer.Option("--role", help="A role id; may be given several times.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="The administrator's role.")] = False,
+    data: Annotated[str | None, typer.Option(help="The data directory of a running Unstuck.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make an account and print its API token, once. Example: unstuck user add ana --role repair-agent"""
     from unstuck.app import add_account
 
-    settings = _settings()
+    settings = _settings(data=data)
     secret = f"unst_{secrets.token_urlsafe(32)}"
     roles = (*(role or ()), *(("admin",) if admin else ()))
-    asyncio.run(add_account(settings, _database(settings), {name: (roles, secret)}))
+    asyncio.run(add_account(settings, database_of(settings), {name: (roles, secret)}))
     show({"name": name, "roles": roles, "token": secret}, as_json, f"token of {name} (shown once): {secret}")
 
 
@@ -82,10 +83,17 @@ def _settings(**flags: object) -> Config:
     return from_environment(flags)[0]
 
 
-def _database(settings: Config) -> str:
-    if not settings.database_url:
-        fail("no database: set UNSTUCK_DATABASE_URL, or use `unstuck up`, which brings its own")
-    return settings.database_url
+def database_of(settings: Config) -> str:
+    """The configured database, else the one that `unstuck up` runs in the data directory."""
+    from unstuck.store.binaries import ServerError
+    from unstuck.store.server import EmbeddedServer
+
+    if settings.database_url:
+        return settings.database_url
+    try:
+        return EmbeddedServer.urls_in(Path(settings.data)).app
+    except ServerError as error:
+        fail(f"no database: set UNSTUCK_DATABASE_URL, or start `unstuck up`, which brings its own ({error})")
 
 
 def _run(work: object) -> None:

@@ -192,6 +192,7 @@ async def _graph(unit: Unit, ports: Ports, order_id: UUID) -> View:
             "identity": row["identity"],
             "attempts": row["attempt"],
             "due": rfc3339(row["due"]) if row["due"] else None,
+            "since": rfc3339(row["since"]) if row["since"] else None,
         }
         for planned, row in zip(shape.plan.tasks, rows, strict=True)
     ]

@@ -126,6 +126,17 @@ class EmbeddedServer:
         server.took_ms = round((time.monotonic() - began) * 1000)
         return server
 
+    @classmethod
+    def urls_in(cls, data_dir: Path) -> Urls:
+        """Where the database of a data directory answers while its Unstuck runs; starts and locks nothing."""
+        data_dir = data_dir.expanduser().resolve()
+        cluster = data_dir / "pg"
+        if cluster_major(cluster) is None:
+            raise ServerError(f"{data_dir} holds no database; name the data directory of a running Unstuck with --data")
+        passwords = _passwords(data_dir / "secrets", may_create=False)
+        at = f"{DATABASE}?host={SOCKET_ROOT}/unstuck-{_key(cluster, passwords[SUPERUSER])}&port={PORT}"
+        return Urls(*(f"postgresql://{role}:{passwords[role]}@/{at}" for role in ROLES))
+
     def __enter__(self) -> Self:
         return self
 

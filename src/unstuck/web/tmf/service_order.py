@@ -8,8 +8,8 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
 from unstuck.kernel.refusal import Missing
-from unstuck.order.lifecycle import ItemState, OrderState
-from unstuck.order.plan import OrderDraft
+from unstuck.order.lifecycle import ORDER_IS_OVER, ItemState, OrderState
+from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.order.tmf import ITEM_STATE, order_state
 from unstuck.service import intake, views
 from unstuck.service.ports import Ports
@@ -81,39 +81,53 @@ def error(status: int, because: str) -> Response[bytes]:
 
 
 def _projected(order: dict[str, Any], draft: OrderDraft, cases: list[dict[str, Any]]) -> dict[str, Any]:
-    items = [ItemState(state) for state in order["item_states"]]
+    states = [ItemState(state) for state in order["item_states"]]
     live = [case for case in cases if case["state"] not in views.CLOSED]
     shown: dict[str, Any] = {
         "id": order["id"],
         "href": f"{BASE}/serviceOrder/{order['id']}",
         "externalId": order["external_id"],
-        "state": order_state(OrderState(order["state"]), items),
+        "state": order_state(OrderState(order["state"]), states),
         "orderDate": order["received_at"],
         "completionDate": order["finished_at"],
         "requestedCompletionDate": order["promised_at"],
-        "relatedParty": [{"id": draft.customer, "role": "customer", "@referredType": "Customer"}],
-        "serviceOrderItem": [_item(draft, n, items, live) for n in range(len(draft.items))],
+        "relatedParty": _parties(draft),
+        "serviceOrderItem": [_item(order, draft.items[n], n, states, live) for n in range(len(draft.items))],
         "errorMessage": [_error_message(case) for case in live if case["reason"] != "unknown"],
-        "jeopardyAlert": [_jeopardy(case) for case in live if case["reason"] == "unknown"],
+        "jeopardyAlert": _jeopardies(order, draft, live),
         "milestone": _milestones(order),
         "@type": "ServiceOrder",
     }
     return {name: value for name, value in shown.items() if value not in (None, [])}
 
 
-def _item(draft: OrderDraft, number: int, states: list[ItemState], cases: list[dict[str, Any]]) -> dict[str, Any]:
-    item = draft.items[number]
-    own = [case for case in cases if case["item"] == item.id and case["reason"] != "unknown"]
+def _parties(draft: OrderDraft) -> list[dict[str, Any]]:
+    customer = {"id": draft.customer, "role": "customer", "@referredType": "Customer", "@type": "RelatedParty"}
+    return [customer] if draft.customer else []
+
+
+def _item(
+    order: dict[str, Any], item: OrderItem, number: int, states: list[ItemState], live: list[dict[str, Any]]
+) -> dict[str, Any]:
+    own = [case for case in live if case["item"] == item.id and case["reason"] != "unknown"]
     characteristics = [{"name": name, "value": value} for name, value in item.characteristics.items()]
+    specification = {"id": item.offer, "name": item.offer}
     shown = {
         "id": item.id,
         "action": item.action,
-        "state": ITEM_STATE[states[number]] if states else "held",
-        "service": {"serviceSpecification": {"name": item.offer}, "serviceCharacteristic": characteristics},
+        "state": ITEM_STATE[states[number]] if states else _unplanned(order, own),
+        "service": {"serviceSpecification": specification, "serviceCharacteristic": characteristics},
         "errorMessage": [_error_message(case) for case in own],
         "@type": "ServiceOrderItem",
     }
     return {name: value for name, value in shown.items() if value != []}
+
+
+def _unplanned(order: dict[str, Any], own: list[dict[str, Any]]) -> str:
+    """The state of an item whose order has no plan: held only for an error of its own."""
+    if OrderState(order["state"]) in ORDER_IS_OVER:
+        return "cancelled"
+    return "held" if own else "acknowledged"
 
 
 def _error_message(case: dict[str, Any]) -> dict[str, Any]:
@@ -128,16 +142,28 @@ def _error_message(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _jeopardy(case: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": case["id"],
-        "alertDate": case["detected_at"],
-        "exception": "UNKNOWN_OUTCOME",
-        "jeopardyType": "Critical",
-        "name": case["step"],
-        "message": f"{case['system']} did not say whether it did {case['operation']}",
-        "serviceOrderItem": [{"itemId": case["item"]}],
-    }
+def _jeopardies(order: dict[str, Any], draft: OrderDraft, live: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What nobody can say: the cases of it, and what the engine still asks about by itself."""
+    cases = [case for case in live if case["reason"] == "unknown"]
+    known = [(case["step"], case["item"], case["id"], case["detected_at"], case["system"]) for case in cases]
+    being_asked = [
+        (task["key"], task["item"], task["key"], task["since"], task["target"])
+        for task in order["graph"]["tasks"]
+        if task["state"] == "UNKNOWN" and task["key"] not in {case["step"] for case in cases}
+    ]
+    items = {item.id: item for item in draft.items}
+    return [
+        {
+            "id": id,
+            "alertDate": since,
+            "exception": "UNKNOWN_OUTCOME",
+            "jeopardyType": "Critical",
+            "name": step,
+            "message": f"{system} did not say whether it did {step}",
+            "serviceOrderItem": [{"itemId": item, "id": item, "action": items[item].action, "service": {}}],
+        }
+        for step, item, id, since, system in known + being_asked
+    ]
 
 
 def _milestones(order: dict[str, Any]) -> list[dict[str, Any]]:
