@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -39,25 +39,20 @@ class Lab:
     def __init__(self, world: World, superuser: asyncpg.Connection, blobs: FileBlobs) -> None:
         self.world, self.superuser, self.blobs = world, superuser, blobs
 
-    async def after(self, act: Act, dice: random.Random) -> Report:
-        """What an audit says when `act` was done behind our back."""
+    async def after(self, act: Act, dice: random.Random, elsewhere: Sequence[str] | None = None) -> Report:
+        """What an audit says when `act` was done behind our back; with fewer checkpoints than were kept, if given."""
         hand = Hand(self.superuser, self.blobs, dice)
         undo = self.superuser.transaction()
         await undo.start()
         try:
             await lawless(self.superuser)
             await act(hand)
-            return await self.audit()
+            held = self.world.elsewhere if elsewhere is None else elsewhere
+            keys = [self.world.verifier]
+            return await verify_view(self.superuser, self.blobs, verifier_keys=keys, checkpoints_elsewhere=held)
         finally:
             await undo.rollback()
             await hand.put_back()
-
-    async def audit(self) -> Report:
-        """The audit, in the transaction at hand."""
-        world = self.world
-        return await verify_view(
-            self.superuser, self.blobs, verifier_keys=[world.verifier], checkpoints_elsewhere=world.elsewhere
-        )
 
 
 @asynccontextmanager

@@ -162,6 +162,7 @@ def test_a_correction_shows_before_and_after_and_makes_the_new_body():
     assert made.new_body == b'{"address":"Jl. Sudirman 2","speed":"100 Mbit/s"}'
     assert made.sends == ()
     added = plan(DO.CORRECT_DATA, {"fields": {"vlan": 12}}, facts())
+    assert added.new_body == b'{"address":"Jl. Merdeka 1","speed":"100 Mbit/s","vlan":12}'
     assert added.changes == ({"what": "vlan", "before": None, "after": 12},)
 
 

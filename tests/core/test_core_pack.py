@@ -124,6 +124,14 @@ def test_all_findings_come_at_once_and_read_as_file_line_rule():
     assert str(found[0]).startswith(f"{PRODUCTS}:{found[0].line}: known-target: reserve_router goes to attic")
 
 
+def test_of_two_wrong_types_in_two_sections_the_line_is_of_the_one_that_is_told():
+    files, _ = broken(RECOVERY, "kind: C", "kind: D", "kind: D")
+    files[FALLOUT] = files[FALLOUT].replace("[order, reason]", "[order, colour]", 1)
+    (found,) = findings(files)
+    line = files[found.file].splitlines()[found.line - 1]
+    assert found.because.split("'")[1] in line and ("kind: D" in line or "colour" in line)
+
+
 def nodes(tree, path=()):
     """Every place in a document."""
     yield path

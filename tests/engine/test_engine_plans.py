@@ -10,7 +10,7 @@ HOT = {
     "pick_sends": (("{billing}", "{5}", "2030-01-01"), "task_ready"),
     "pick_asks": (("{billing}", "{5}", "2030-01-01"), "task_to_ask"),
     "lapsed": (("2030-01-01", "10"), "task_lease"),
-    "due_timers": (("2030-01-01", "10", "{classify}"), "timer_due"),
+    "due_timers": (("2030-01-01", "10", "classify"), "timer_due"),
     "open_cases": (("{00000000-0000-7000-8000-000000000000}",), "case_of_order"),
     "seal_batch": (("0", "9"), "event_by_commit"),
     "lock_orders": (("{00000000-0000-7000-8000-000000000000}",), "orders_pkey"),

@@ -101,5 +101,5 @@ async def _recheck(ports: Ports, timer: Timer, call: Call) -> None:
 
 
 async def _due(unit: Unit, kind: str, limit: int) -> list[Timer]:
-    rows = await unit.conn.fetch(sql("due_timers"), unit.now, limit, [kind])
+    rows = await unit.conn.fetch(sql("due_timers"), unit.now, limit, kind)
     return [Timer(r["subject"], r["kind"], r["epoch"], r["due"], r["task"]) for r in rows]

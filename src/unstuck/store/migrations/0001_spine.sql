@@ -264,7 +264,7 @@ CREATE TABLE timer (
     task        smallint,
     PRIMARY KEY (subject, kind, epoch)
 );
-CREATE INDEX timer_due ON timer (due);
+CREATE INDEX timer_due ON timer (kind, due);
 
 -- The one append-only history: audit, outbox and timeline. `xid` lets the sealer know what has committed.
 CREATE TABLE event (
