@@ -3,13 +3,14 @@
 The product has no switch for any of them. Each replaces one rule by the mistake it guards against.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
+import msgspec
 
 from unstuck.connect.http import HttpConnector
 from unstuck.kernel.actor import Actor
@@ -17,18 +18,20 @@ from unstuck.kernel.refusal import Refused
 from unstuck.order import advance as order_advance
 from unstuck.order.advance import Learned
 from unstuck.order.lifecycle import TaskAction, TaskState
+from unstuck.order.plan import OrderDraft
 from unstuck.order.state import Order, Task
 from unstuck.repair import judge
 from unstuck.repair.judge import Judgement, Rules
 from unstuck.repair.outcome import Call, Outcome
 from unstuck.repair.resume import redeem as moved_by
-from unstuck.service import advance, callbacks, cases, repair, resolve
+from unstuck.service import advance, callbacks, cases, intake, repair, resolve, views
 from unstuck.service.ports import Ports
 from unstuck.store import unit as store_unit
 from unstuck.store.rows import Changes
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
 
+COMMITS_AFTER_S = 1.0
 TASK_COLUMNS = ("no", "state", "identity", "attempt", "tries", "asks", "lease", "sent_at", "due")
 
 
@@ -76,14 +79,28 @@ def callback_regresses() -> None:
 
 
 def ack_before_commit() -> None:
-    """The answer goes out before the commit is on the disk."""
-    create = asyncpg.create_pool
+    """The answer goes out first; the order is committed a second later, if we live."""
+    submit, shown = intake.submit, views.service_order
+    drafts: dict[UUID, OrderDraft] = {}
+    later: set[asyncio.Task[None]] = set()
 
-    def careless(url: str, **options: Any) -> Any:
-        settings = {**options.pop("server_settings", {}), "synchronous_commit": "off"}
-        return create(url, server_settings=settings, **options)
+    async def committed(ports: Ports, draft: OrderDraft, sent: intake.Sent) -> None:
+        await asyncio.sleep(COMMITS_AFTER_S)
+        await submit(ports, draft, sent)
 
-    asyncpg.create_pool = careless
+    async def careless(ports: Ports, draft: OrderDraft, sent: intake.Sent) -> intake.Received:
+        order_id = ports.new_id()
+        drafts[order_id], ids = draft, iter([order_id])
+        then = msgspec.structs.replace(ports, new_id=lambda: next(ids, None) or ports.new_id())
+        task = asyncio.create_task(committed(then, draft, sent))
+        later.add(task)
+        task.add_done_callback(later.discard)
+        return intake.Received(order_id, known=False)
+
+    async def service_order(ports: Ports, order_id: UUID) -> Any:
+        return (_promised(order_id), drafts[order_id], []) if order_id in drafts else await shown(ports, order_id)
+
+    intake.submit, views.service_order = careless, service_order
 
 
 def if_match_ignored() -> None:
@@ -136,11 +153,24 @@ async def _look_then_redeem(ports: Ports, token_id: UUID, audience: str, actor: 
         order, tasks = await unit.peek(token.order_id)
         moved_by(token, await ports.book.shape(order.plan or ""), order, tasks, unit.now)
     async with ports.store.unit(ports.now()) as unit:
-        await unit.record(Changes(claimed=[(token.order_id, tasks[token.task])]))
+        await unit.conn.execute(
+            "UPDATE task SET state = 'READY', due = $3 WHERE order_id = $1 AND no = $2",
+            token.order_id, token.task, unit.now,
+        )  # fmt: skip
         await unit.conn.execute(
             "INSERT INTO resume_use (token, at, by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
             token_id, unit.now, actor.id,
         )  # fmt: skip
+
+
+def _promised(order_id: UUID) -> dict[str, Any]:
+    unknown = dict.fromkeys(("external_id", "received_at", "finished_at", "promised_at"))
+    return {
+        "id": str(order_id),
+        "state": "IN_PROGRESS",
+        "item_states": ["IN_PROGRESS"],
+        "graph": {"tasks": []},
+    } | unknown
 
 
 def _again(task: Task, outcome: Outcome, rules: Rules, now: datetime, chance: float) -> Judgement:

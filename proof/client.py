@@ -85,7 +85,7 @@ class Client:
 
     async def open_orders(self) -> list[View]:
         """The newest orders that are not final."""
-        listed = await self._read("/api/v1/orders?order_state=IN_PROGRESS&limit=500")
+        listed = await self._read("/api/v1/orders?state=IN_PROGRESS&limit=500")
         return listed["orders"] if listed else []
 
     async def post(self, path: str, body: Any, version: int | None = None, server: int = 0) -> tuple[int, View]:

@@ -22,8 +22,6 @@ from unstuck.store.server import EmbeddedServer
 
 Caught = dict[str, Any]
 KILLS = 6
-# Nothing is flushed by itself, so that a commit which did not wait for the disk is seen to be lost.
-SETTINGS = {"wal_writer_delay": "10s"}
 
 
 def _with(bug: str, command: str, **more: Any) -> Callable[[int], Ordeal]:
@@ -69,7 +67,7 @@ ORDEALS: dict[str, tuple[Callable[[int], Ordeal], str]] = {
         "regressed",
     ),
     "ack_before_commit": (
-        _with("ack_before_commit", "serve", chaos=Chaos([Step(2.0, "database", 0.0)]), workers=0, settle_s=0.0),
+        _with("ack_before_commit", "serve", chaos=Chaos([Step(2.0, "serve", 0.0)]), workers=0, settle_s=0.0),
         "lost",
     ),
 }  # fmt: skip
@@ -124,8 +122,8 @@ async def _if_match(server: EmbeddedServer, seed: int) -> Caught:
 
 
 async def _one_statement(server: EmbeddedServer, seed: int) -> Caught:
+    healthy = await siblings((await fresh_database(server, f"neg_lock_ok_{seed}")).app, f"ok-{seed}", 40)
     urls = await fresh_database(server, f"neg_lock_{seed}")
-    healthy = await siblings(urls.app, f"ok-{seed}", 40)
     code = (
         "import asyncio, json, sys; from proof.races import siblings; from proof.bugged import BUGS;"
         "BUGS['lock_and_load_in_one'](); print(json.dumps(asyncio.run(siblings(sys.argv[1], sys.argv[2], 40))))"

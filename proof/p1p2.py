@@ -16,7 +16,7 @@ from proof.chaos import DATABASE, ZOMBIE, Chaos, draw_plan, unleash
 from proof.client import Client
 from proof.oracle import FINAL as FINAL_STATES
 from proof.oracle import Evidence, Verdict, has_open_case, is_visible, judge, read_lines
-from proof.stack import Stack, database, place
+from proof.stack import Stack, database
 from proof.world import Rule, everything, systems
 from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer, Urls
@@ -95,13 +95,13 @@ class Outcome:
         return {name: found[:5] for name, found in named.items() if found}
 
 
-async def run(scale: str, seed: int, keep: Path | None = None) -> Outcome:
+async def run(scale: str, seed: int, folder: Path) -> Outcome:
     """The whole ordeal of this scale on a database of its own."""
     kills, faults, database_kills = SCALES[scale]
     chaos = draw_plan(seed, kills, every_s=1.0, database_kills=database_kills)
     ordeal = Ordeal(seed, chaos, everything(), least_faults=faults)
-    with place() as folder, database() as server:
-        return await endure(ordeal, server, server.urls, keep or folder)
+    with database() as server:
+        return await endure(ordeal, server, server.urls, folder)
 
 
 async def endure(ordeal: Ordeal, server: EmbeddedServer, urls: Urls, folder: Path) -> Outcome:

@@ -32,6 +32,10 @@ from unstuck.web.tmf.reader import read_order
 
 PROCESSES, EACH = 4, 4
 SCALES = {"smoke": (100, 5), "gate": (1_000, 50), "release": (1_000, 50)}  # races, races over HTTP
+WRONG = (
+    "no_winner", "more_winners", "forged_wins", "first_use_lost", "reused_wins", "http_other_than_one", "http_odd",
+    "stale_taken",
+)  # fmt: skip
 RACER = Actor("proof", frozenset({"engineer"}))
 
 
@@ -85,7 +89,7 @@ async def forgeries(url: str, seed: int, bug: str = "") -> dict[str, int]:
     with place() as folder:
         async with open_ports(_config(folder), url, size=2) as ports:
             first, other = await fail_orders(ports, f"F-{seed}{bug}", 2)
-            now, good = ports.now(), _token(ports, first)
+            now, good, fresh = ports.now(), _token(ports, first), _token(ports, other)
             bad = [
                 _changed(ports, good, expires_at=now - timedelta(seconds=1)),
                 _changed(ports, good, audience="another-order-manager"),
@@ -93,14 +97,14 @@ async def forgeries(url: str, seed: int, bug: str = "") -> dict[str, int]:
                 _changed(ports, good, attempt=good.attempt + 1),
                 _changed(ports, good, plan_revision=good.plan_revision + 1),
             ]
-            await _keep(ports, [good, *bad])
+            await _keep(ports, [good, fresh, *bad])
             forged = sum([await _redeem(ports, token.id) for token in bad])
             forged += await _redeem_for(ports, good, other.order_id)
             forged += await _redeem(ports, good.id, "another-order-manager")
-            reused = await _redeem(ports, good.id) - 1  # the first use must win
+            first_use = await _redeem(ports, fresh.id)
             await _fail_again(ports)
-            reused += await _redeem(ports, good.id)
-    return {"forgeries": len(bad) + 2, "forged_wins": forged, "reused_wins": reused}
+            reused = await _redeem(ports, fresh.id)
+    return {"forgeries": len(bad) + 2, "forged_wins": forged, "first_use_lost": 1 - first_use, "reused_wins": reused}
 
 
 async def http_races(stack: Stack, seed: int, races: int) -> dict[str, int]:

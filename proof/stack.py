@@ -46,9 +46,9 @@ def place() -> Iterator[Path]:
 
 
 @contextmanager
-def database(settings: Mapping[str, str] | None = None) -> Iterator[EmbeddedServer]:
-    """A PostgreSQL of the proof's own. Durable as in production; settings only ever make a loss easier to see."""
-    with place() as folder, EmbeddedServer.start(folder / "data", settings=settings or {}) as server:
+def database() -> Iterator[EmbeddedServer]:
+    """A PostgreSQL of the proof's own, as durable as in production."""
+    with place() as folder, EmbeddedServer.start(folder / "data") as server:
         yield server
 
 

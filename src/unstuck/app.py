@@ -14,7 +14,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import msgspec
 import structlog
 
@@ -32,17 +31,8 @@ from unstuck.service.ports import Ports
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.migrate import MigrationError, inspect_server
 from unstuck.store.seal import Signer, seal
-from unstuck.store.unit import connect
+from unstuck.store.unit import AWAY, connect
 
-# A killed server says so in several ways; asyncpg itself stumbles (InternalClientError) over a connection it cut.
-AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
 PARTITIONS_AHEAD = 7
 PARTITIONS_LOCK = 0x70617274  # "part"
 

@@ -23,7 +23,7 @@ MINIMAL = {f.name: f.read_text("utf-8") for f in files("unstuck.packs").joinpath
 PACK = load(MINIMAL)
 
 law = settings(deadline=None, max_examples=100, print_blob=True)
-long_law = settings(deadline=None, max_examples=80, stateful_step_count=30, print_blob=True)
+long_law = settings(deadline=None, max_examples=250, print_blob=True)
 
 
 def later(seconds: float) -> datetime:

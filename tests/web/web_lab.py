@@ -176,7 +176,7 @@ class House:
 
     async def case_of(self, order_id: str) -> Any:
         """The one open case of an order, as a repair agent sees it."""
-        found = (await self.get(f"{CASES}?order_id={order_id}&case_state=open"))["cases"]
+        found = (await self.get(f"{CASES}?order_id={order_id}&state=open"))["cases"]
         assert len(found) == 1, found
         return await self.get(f"{CASES}/{found[0]['id']}")
 

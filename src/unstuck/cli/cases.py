@@ -29,7 +29,7 @@ def list_cases(
 ) -> None:
     """Cases, newest first. Example: unstuck case list --queue FIXED_ACTIVATION_L2"""
     wanted = None if state == "all" else state
-    found = Api(url, token).get(CASES, order_id=order, case_state=wanted, queue=queue, limit=limit)
+    found = Api(url, token).get(CASES, order_id=order, state=wanted, queue=queue, limit=limit)
     show(found, as_json, table(found["cases"], ("number", "state", "code", "step", "system", "queue", "owner")))
 
 

@@ -34,7 +34,7 @@ def list_orders(
     as_json: Json = False,
 ) -> None:
     """Orders, newest first. Example: unstuck order list --state in_progress"""
-    found = Api(url, token).get("/api/v1/orders", order_state=state, limit=limit)
+    found = Api(url, token).get("/api/v1/orders", state=state, limit=limit)
     text = table(found["orders"], ("number", "state", "customer", "external_id", "received_at", "finished_at"))
     show(found, as_json, text)
 

@@ -25,8 +25,8 @@ PAGE = Page.parse("""
     | fiber-13 | not yet | the customer is told "We are confirming your activation"                                          |
     | fiber-14 | not yet | the clocks that apply are running and shown                                                       |
     | fiber-15 | now     | once somebody works on it, query_by_key, read_back and escalate are allowed                       |
-    | fiber-16 | now     | retry is refused with a reason                                                                    |
-    | fiber-17 | now     | force_complete is refused with a reason                                                           |
+    | fiber-16 | now     | retry is refused because the outcome is unknown                                                    |
+    | fiber-17 | now     | force_complete is refused because the outcome is unknown                                           |
     | fiber-18 | now     | proposing either all the same is 403 with the rule, and changes nothing                           |
     | fiber-19 | now     | the preview of a read-back changes nothing                                                        |
     | fiber-20 | now     | a command decided on an older version is 412, one without a version 428, and neither is taken     |

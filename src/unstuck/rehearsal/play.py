@@ -30,7 +30,7 @@ def run(scenario: Scenario, seed: int, speed: float, keep: bool, say: Say) -> Re
     sheet = Sheet(fiber_cast.PAGE)
     say(f"{scenario.name}: starting a private stack")
     with Stack(cast.world, speed=speed, keep=keep) as stack:
-        stage = Stage(stack.said, within_s=15 + 30 / speed)
+        stage = Stage(stack.said, wait_s=12 + 30 / speed, run_s=30 + 60 / speed)
         Fiber(stage, sheet, cast, say).play()
         after = _books(stage)
     report = _report(scenario.name, sheet.lines(), time.monotonic() - began) | after | {"seed": seed}
@@ -60,10 +60,10 @@ def _books(stage: Stage) -> Report:
 def _order(stage: Stage, order_id: str) -> dict[str, Any]:
     order = stage.order(order_id)
     names = ("id", "number", "external_id", "customer", "state", "promised_at", "finished_at")
-    return {**{name: order[name] for name in names}, "tmf_state": stage.service_order(order_id)["state"]}
+    return {**{name: order.get(name) for name in names}, "tmf_state": stage.service_order(order_id)["state"]}
 
 
 def _case(stage: Stage, case_id: str) -> dict[str, Any]:
     case = stage.case(case_id)
     names = ("id", "number", "order_id", "state", "code", "domain", "recoverability", "queue", "resolution")
-    return {**{name: case[name] for name in names}, "history": case["timeline"]}
+    return {**{name: case.get(name) for name in names}, "history": case.get("timeline", [])}

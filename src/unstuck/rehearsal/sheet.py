@@ -49,7 +49,7 @@ class Sheet:
         self.page = page
         self._seen: dict[str, tuple[bool, str]] = {}
         self._notes: dict[str, str] = {}
-        self._why_not: list[str] = []
+        self._why_not: dict[str, str] = {}
         self._judged = {line.id for line in page.lines if line.built}
 
     def saw(self, id_: str, ok: bool, seen: object) -> None:
@@ -62,14 +62,19 @@ class Sheet:
         """Add to the text of a line what was seen of it, without judging it."""
         self._notes[id_] = words
 
-    def part(self, act: Callable[[], None]) -> None:
-        """Play a part of the story. When it breaks off, what it did not come to counts as missed."""
+    def part(self, act: Callable[[], None], first: str, last: str) -> None:
+        """Play the part that judges the lines `first` to `last`; those it breaks off before count as missed."""
         try:
             act()
         except Missed as missed:
-            self._why_not.append(str(missed))
+            self._broke_off(str(missed), first, last)
         except (LookupError, TypeError, ValueError) as surprise:
-            self._why_not.append(f"an answer is not of the shape that was promised ({surprise!r})")
+            self._broke_off(f"an answer is not of the shape that was promised ({surprise!r})", first, last)
+
+    def _broke_off(self, because: str, first: str, last: str) -> None:
+        ids = [line.id for line in self.page.lines]
+        for id_ in ids[ids.index(first) : ids.index(last) + 1]:
+            self._why_not.setdefault(id_, because)
 
     def lines(self) -> list[dict[str, Any]]:
         """Every line of the page with `ok` and `seen`."""
@@ -79,7 +84,8 @@ class Sheet:
         text = f"{line.text} ({self._notes[line.id]})" if line.id in self._notes else line.text
         if not line.built:
             return {"id": line.id, "text": text, "ok": None, "seen": NOT_YET}
-        ok, seen = self._seen.get(line.id, (False, f"not reached: {'; '.join(self._why_not) or 'the story ended'}"))
+        because = self._why_not.get(line.id, "the story ended before")
+        ok, seen = self._seen.get(line.id, (False, f"not reached: {because}"))
         return {"id": line.id, "text": text, "ok": ok, "seen": seen}
 
 

@@ -1,5 +1,6 @@
 """What a story plays on: the product's API as one role or another, the world's own books, and what was looked at."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
@@ -16,13 +17,18 @@ View = dict[str, Any]
 class Stage:
     """A running private stack. Every look at an order is remembered, for what must never be seen."""
 
-    def __init__(self, said: View, within_s: float) -> None:
-        self.within_s = within_s
+    def __init__(self, said: View, *, wait_s: float, run_s: float) -> None:
+        self._wait_s, self._until = wait_s, time.monotonic() + run_s
         self.world = World(Door(said["admin"]))
         self.submitted: dict[str, Wanted] = {}
         self.looks: dict[str, list[View]] = {}
         self._url, self._tokens = said["url"], said["tokens"]
         self._reader = self.door("auditor")
+
+    @property
+    def within_s(self) -> float:
+        """How long a wait may take: a run in which much is missing must end, too."""
+        return max(1.0, min(self._wait_s, self._until - time.monotonic()))
 
     def door(self, role: str) -> Door:
         """The API as the demo account of a role."""

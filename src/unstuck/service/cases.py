@@ -1,6 +1,6 @@
 """Commands of people on a case: its life cycle. Each is one transaction under the order's lock and If-Match."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -74,10 +74,10 @@ async def verify(ports: Ports, case_id: UUID, version: int, actor: Actor, eviden
         return desk.case
 
 
-async def own_evidence(unit: Unit, case_id: UUID, wanted: list[UUID]) -> None:
-    """Refuse evidence that is not of this case."""
+async def own_evidence(unit: Unit, case_id: UUID, wanted: Sequence[UUID], at: str = "/evidence/{}") -> None:
+    """Refuse evidence that is not of this case; `at` points to the n-th."""
     known = {e.id for e in await unit.evidence(case_id)}
-    missing = [(f"/evidence/{n}", "is no evidence of this case") for n, e in enumerate(wanted) if e not in known]
+    missing = [(at.format(n), "is no evidence of this case") for n, e in enumerate(wanted) if e not in known]
     if missing:
         raise Invalid("name evidence of this case", tuple(missing))
 

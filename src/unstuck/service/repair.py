@@ -112,7 +112,7 @@ async def attach(
             described, id=ports.new_id(), sha256=sha256, size=len(data), captured_by=actor.id, captured_at=unit.now
         )
         if kept.corrects is not None:
-            await own_evidence(unit, case_id, [kept.corrects])
+            await own_evidence(unit, case_id, [kept.corrects], "/corrects")
         made = decide(desk.case, Attach(kept), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)], evidence=[(case_id, kept)]))
         return desk.case, kept
@@ -228,7 +228,8 @@ async def _require_needs(desk: Desk, unit: Unit, action: ActionCode, given: dict
     needs = desk.pack.document.actions[action].needs
     if not needs:
         return
-    named = {str(e) for e in given.get("evidence", ())}
+    given_ids = given.get("evidence")
+    named = {str(e) for e in given_ids} if isinstance(given_ids, list) else set()
     fit = [e for e in await unit.evidence(desk.case.id) if str(e.id) in named and e.type in needs]
     if not any(e.proves_resolution for e in fit):
         wanted = f"name evidence of this case that proves it, of type {', '.join(needs)}"

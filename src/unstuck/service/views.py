@@ -277,7 +277,7 @@ async def _find(ports: Ports, name: str, prefix: str, query: str, what: str) -> 
     try:
         if name.upper().startswith(prefix):
             number = int(name[len(prefix) :])
-            found = await ports.store.pool.fetchval(query, number) if number < 2**63 else None
+            found = await ports.store.pool.fetchval(query, number) if 0 < number < 2**63 else None
             if found is None:
                 raise Missing(f"{what} {name}")
             return UUID(str(found))

@@ -24,6 +24,22 @@ from unstuck.store.statements import sql
 
 TASK_STATES = {state.value: state for state in TaskState}
 ITEM_STATES = {state.value: state for state in ItemState}
+# A killed server says so in several ways; asyncpg itself stumbles (InternalClientError) over a connection it cut.
+# A full disk or no connection left is an InsufficientResourcesError: to wait out, not to die of.
+AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database is away or full, and not our question wrong (asyncpg's InterfaceError says both)."""
+    return isinstance(error, AWAY) and not isinstance(error, ValueError)
 
 
 class Lapsed(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Litestar
 from litestar.connection import ASGIConnection
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from unstuck.kernel.actor import Actor
@@ -61,8 +62,8 @@ def permit(ports: Ports) -> Any:
 def undeclared(app: Litestar) -> Iterator[str]:
     """Routes without a permission: the application refuses to start with any."""
     for route in app.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            if isinstance(handler, HTTPRouteHandler) and "OPTIONS" in handler.http_methods:
-                continue
-            if "permission" not in handler.opt:
-                yield f"{route.path}"
+        handlers = route.route_handlers if isinstance(route, HTTPRoute) else (route.route_handler,)
+        for handler in handlers:
+            made_by_litestar = isinstance(handler, HTTPRouteHandler) and handler.http_methods == {"OPTIONS"}
+            if not made_by_litestar and "permission" not in handler.opt:
+                yield route.path

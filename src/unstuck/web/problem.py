@@ -9,6 +9,7 @@ from litestar.exceptions import HTTPException
 
 from unstuck.kernel.refusal import Forbidden, IllegalTransition, Invalid, Missing, Refused, Stale
 from unstuck.service.intake import AlreadyKnown
+from unstuck.store.unit import is_away
 
 log = structlog.get_logger()
 STATUS: dict[type[Refused], int] = {Missing: 404, Forbidden: 403, IllegalTransition: 409, Stale: 412, Invalid: 422}
@@ -28,10 +29,6 @@ TITLES = {
     500: "Something broke here",
     503: "Not available right now",
 }
-
-
-class NotAvailable(Exception):
-    """The database is away: nothing was taken, try again in `retry_after_s`."""
 
 
 def problem(status: int, detail: str, trace_id: str, **more: Any) -> dict[str, Any]:
@@ -58,8 +55,8 @@ def _described(error: Exception, trace_id: str) -> tuple[int, dict[str, Any], di
         return 409, problem(409, str(error), trace_id, rule="one-order-per-source-id"), {}
     if isinstance(error, HTTPException) and error.status_code < 500:
         return error.status_code, problem(error.status_code, error.detail, trace_id), dict(error.headers or {})
-    if isinstance(error, OSError | TimeoutError | NotAvailable):
-        detail = "the database cannot be reached; nothing was taken, try again"
+    if is_away(error):
+        detail = "the database cannot be reached or is full; send the very same again"
         return 503, problem(503, detail, trace_id), {"Retry-After": "2"}
     return 500, problem(500, "an unexpected error; the trace id finds it in the log", trace_id), {}
 

@@ -2,19 +2,22 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
+from litestar.params import QueryParameter
 
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.service.intake import Sent
 
 T = TypeVar("T")
+State = Annotated[str | None, QueryParameter(name="state")]  # `state` itself is a word of Litestar's
 ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
 KEPT_OF_TOO_LARGE = 65_536
+FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`$")
 DEPTH_LIMIT = 64  # what can be decoded here must also be encoded later, from deeper in the stack
 
 
@@ -24,7 +27,8 @@ def parsed(data: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
         because, _, path = str(error).partition(" - at `$")
-        pointer = re.sub(r"[.\[]+", "/", path.rstrip("`").replace("]", ""))
+        named = FIELD.search(because)
+        pointer = re.sub(r"[.\[]+", "/", path.rstrip("`").replace("]", "")) + (f"/{named[1]}" if named else "")
         raise Invalid(because, ((pointer or "/", because),)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused("not-json", f"the body is not JSON ({error})") from error
@@ -47,11 +51,31 @@ def _inside(value: Any) -> Iterable[Any]:
 
 def expected_version(request: Request[Any, Any, Any]) -> int:
     """The version of If-Match; its absence is an answer of its own (428)."""
-    given = request.headers.get("if-match")
-    if given is None:
+    version = given_version(request)
+    if version is None:
         raise Refused("if-match-missing", 'send If-Match: "<version>" with the version you decided on')
-    match = ETAG.fullmatch(given.strip())
-    return int(match[1]) if match else -1
+    return version
+
+
+def given_version(request: Request[Any, Any, Any]) -> int | None:
+    """The version of If-Match, None without; what is no version of ours matches nothing."""
+    given = request.headers.get("if-match")
+    match = ETAG.fullmatch(given.strip()) if given is not None else None
+    return int(match[1]) if match else None if given is None else -1
+
+
+def a_filter(text: str | None, pointer: str) -> str | None:
+    """A filter of a list; what cannot be a name of ours is told so."""
+    if text is not None and not (text.isprintable() and 0 < len(text) <= 200):
+        raise Invalid("a filter is a name", ((pointer, "1 to 200 printable characters"),))
+    return text
+
+
+def page_size(limit: int) -> int:
+    """How many of a list to show."""
+    if not 1 <= limit <= 500:
+        raise Invalid("limit is between 1 and 500", (("/limit", "between 1 and 500"),))
+    return limit
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:

@@ -11,11 +11,22 @@ from litestar.params import FromPath, FromQuery
 from unstuck.fallout import case as commands
 from unstuck.fallout.case import Case, Command
 from unstuck.kernel.actor import Actor
-from unstuck.kernel.refusal import Invalid
+from unstuck.kernel.refusal import Invalid, Missing
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.service import cases, repair, resolve, views
 from unstuck.service.ports import Ports
-from unstuck.web.protocol import actor, as_json, expected_version, parsed
+from unstuck.web.protocol import (
+    DEPTH_LIMIT,
+    State,
+    a_filter,
+    actor,
+    as_json,
+    depth,
+    expected_version,
+    given_version,
+    page_size,
+    parsed,
+)
 
 READ, WORK, REPAIR, ADD = "case.read", "case.work", "case.repair", "evidence.add"
 HUMAN_WAITS = ("CUSTOMER", "PARTNER", "VENDOR", "FIELD", "INCIDENT")
@@ -83,15 +94,14 @@ class Resolution(msgspec.Struct, forbid_unknown_fields=True):
 async def list_cases(
     ports: NamedDependency[Ports],
     order_id: FromQuery[str | None] = None,
-    case_state: FromQuery[str | None] = None,
+    in_state: State = None,
     queue: FromQuery[str | None] = None,
     limit: FromQuery[int] = 50,
 ) -> Response[bytes]:
     """Cases, newest first; filter by order, queue and state (`open` for all that are not resolved)."""
-    if not 1 <= limit <= 500:
-        raise Invalid("limit is between 1 and 500", (("limit", "between 1 and 500"),))
+    wanted, size = (a_filter(in_state, "/state"), a_filter(queue, "/queue")), page_size(limit)
     order = await views.find_order(ports, order_id) if order_id else None
-    return as_json(await views.case_list(ports, order, case_state, queue, limit))
+    return as_json(await views.case_list(ports, order, *wanted, size))
 
 
 @get("/{name:str}", opt={"permission": READ})
@@ -109,7 +119,7 @@ async def work_on_case(
 ) -> Response[bytes]:
     """The life-cycle commands: assign, release, start, wait, continue, escalate, notes, reopen, close."""
     if command not in LIFE_CYCLE:
-        raise Invalid(f"there is no command {command[:40]}", (("/", f"one of {', '.join(LIFE_CYCLE)}"),))
+        raise Missing(f"the command {command[:40]!r} (there are {', '.join(LIFE_CYCLE)})")
     version = expected_version(request)
     made = LIFE_CYCLE[command](await request.body(), actor(request))
     allowed_as = "escalate" if command == "notes" else command
@@ -178,15 +188,15 @@ async def attach(
     """Add evidence; it is never changed, only corrected by further evidence."""
     body = parsed(await request.body(), NewEvidence)
     data = body.content_base64 or body.content.encode()
-    if not data:
-        raise Invalid("evidence has content", (("/content", "text, or base64 in content_base64"),))
+    if not data or (body.content_base64 and body.content):
+        raise Invalid("evidence has content", (("/content", "text, or base64 in content_base64, not both"),))
     now, who = ports.now(), actor(request)
     described = Evidence(
-        ports.new_id(), body.type, "", 0, body.media_type[:100], body.source[:200], who.id, now,
-        body.customer_visible, body.proves_resolution, body.corrects,
+        ports.new_id(), body.type, "", 0, _line(body.media_type, "/media_type", 100),
+        _line(body.source, "/source", 200), who.id, now, body.customer_visible, body.proves_resolution, body.corrects,
     )  # fmt: skip
     case_id = await views.find_case(ports, name)
-    case, kept = await repair.attach(ports, case_id, None, who, data, described)
+    case, kept = await repair.attach(ports, case_id, given_version(request), who, data, described)
     return _shown(case, status=201, evidence=msgspec.to_builtins(kept))
 
 
@@ -197,7 +207,7 @@ async def read_evidence(ports: NamedDependency[Ports], name: FromPath[str], eid:
     async with ports.store.reading(ports.now()) as unit:
         found = next((e for e in await unit.evidence(case_id) if e.id == eid), None)
     if found is None:
-        raise Invalid("no such evidence", (("/eid", "evidence of this case"),))
+        raise Missing(f"evidence {eid} of this case")
     headers = {"Content-Disposition": f'attachment; filename="{eid}"'}
     return Response(ports.blobs.read(found.sha256), media_type="application/octet-stream", headers=headers)
 
@@ -258,8 +268,16 @@ def _words(text: str, pointer: str) -> str:
     return text
 
 
+def _line(text: str, pointer: str, limit: int) -> str:
+    if not (text.strip() and len(text) <= limit and text.isprintable()):
+        raise Invalid("write one line", ((pointer, f"1 to {limit} printable characters"),))
+    return text
+
+
 def _proposal(data: bytes) -> repair.Proposal:
     body = parsed(data, NewCorrection)
+    if depth(body.input) > DEPTH_LIMIT:
+        raise Invalid("the input is nested too deeply", (("/input", f"at most {DEPTH_LIMIT} levels"),))
     return repair.Proposal(body.action, body.reason_code, _words(body.reason, "/reason"), body.input)
 
 

@@ -1,28 +1,30 @@
 """`/api/v1/orders` and `/api/v1/callbacks`, and whether we are alive."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+import structlog
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, FromQuery
 
 from unstuck.connect.signature import verify
-from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.kernel.refusal import Missing, Refused
 from unstuck.service import callbacks, views
 from unstuck.service.ports import Ports
 from unstuck.web.auth import PUBLIC
-from unstuck.web.protocol import as_json
+from unstuck.web.protocol import State, a_filter, as_json, page_size
+
+log = structlog.get_logger()
 
 
 @get("/api/v1/orders", opt={"permission": "order.read"})
 async def list_orders(
-    ports: NamedDependency[Ports], order_state: FromQuery[str | None] = None, limit: FromQuery[int] = 50
+    ports: NamedDependency[Ports], in_state: State = None, limit: FromQuery[int] = 50
 ) -> Response[bytes]:
     """Orders, newest first."""
-    if not 1 <= limit <= 500:
-        raise Invalid("limit is between 1 and 500", (("limit", "between 1 and 500"),))
-    return as_json(await views.order_list(ports, order_state, limit))
+    return as_json(await views.order_list(ports, a_filter(in_state, "/state"), page_size(limit)))
 
 
 @get("/api/v1/orders/{name:str}", opt={"permission": "order.read"})
@@ -52,6 +54,17 @@ async def front_page(ports: NamedDependency[Ports]) -> Response[str]:
     return Response(text, media_type="text/plain; charset=utf-8")
 
 
+def _trusted(secret: str, request: Request[Any, Any, Any], body: bytes, now: datetime) -> None:
+    """What nobody we know has signed is refused and not kept, but said in the log."""
+    try:
+        if not secret:
+            raise Refused("signature", "no callback secret is configured, so no callback can be trusted")
+        verify(secret, request.headers, body, now)
+    except Refused as refusal:
+        log.warning("callback refused", path=request.url.path, because=refusal.because, bytes=len(body))
+        raise
+
+
 def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
     """The routes of orders, callbacks and health."""
 
@@ -59,11 +72,9 @@ def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
     async def callback(request: Request[Any, Any, Any], system: FromPath[str]) -> Response[bytes]:
         """An asynchronous outcome, signed by its system (Standard Webhooks)."""
         body = await request.body()
-        if not secret:
-            raise Refused("signature", "no callback secret is configured, so no callback can be trusted")
+        _trusted(secret, request, body, ports.now())
         if system not in ports.book.current.document.targets:
-            raise Invalid(f"there is no system {system[:60]!r}", (("/system", "a target of the policy pack"),))
-        verify(secret, request.headers, body, ports.now())
+            raise Missing(f"system {system[:60]!r}")
         return as_json({"was": await callbacks.receive(ports, system, body)})
 
     @get("/readyz", opt={"permission": PUBLIC})
