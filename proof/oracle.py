@@ -75,7 +75,7 @@ def judge(seen: Evidence) -> Verdict:
     by_group = _by_group(seen)
     verdict.doubled = list(_doubled(seen, by_group))
     verdict.lost = [ack.external_id for ack in seen.acks if seen.views.get(ack.order_id) is None] + _twice(seen.acks)
-    verdict.invisible = sorted({*seen.stuck_seen, *seen.never_moved})
+    verdict.invisible = sorted({*seen.stuck_seen, *seen.never_moved, *_left_behind(seen)})
     for ack in seen.acks:
         view = seen.views.get(ack.order_id)
         if view is not None:
@@ -97,6 +97,14 @@ def is_visible(view: View, now: float) -> bool:
 def has_open_case(view: View) -> bool:
     """Whether somebody owns what stands still."""
     return any(case["resolved_at"] is None for case in view["cases"])
+
+
+def _left_behind(seen: Evidence) -> Iterable[str]:
+    """Orders that are, in the last look at every one of them, neither final nor owned by a case."""
+    for ack in seen.acks:
+        view = seen.views.get(ack.order_id)
+        if view is not None and view["state"] not in FINAL and not has_open_case(view):
+            yield ack.external_id
 
 
 def _by_group(seen: Evidence) -> dict[Group, list[View]]:

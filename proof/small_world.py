@@ -58,7 +58,7 @@ class Target:
         self._seed = seed
         self._sends: dict[str, int] = {}
         self._effects: set[str] = set()
-        self.owes: list[tuple[str, str]] = []  # key of what was accepted, and what a callback will say of it
+        self.owes: list[tuple[str, str, str]] = []  # what was accepted: system, key, what a callback will say
 
     async def send(self, call: Call, may_send: Callable[[], bool]) -> Outcome:
         times = self._sends[call.key] = self._sends.get(call.key, 0) + 1
@@ -70,7 +70,7 @@ class Target:
         if name in ("done", "accepted") or (name == "unknown" and dice.random() < 0.5):
             self._effects.add(call.key)
         if name == "accepted":
-            self.owes.append((call.key, "done" if dice.random() < 0.7 else "failed"))
+            self.owes.append((call.target, call.key, "done" if dice.random() < 0.7 else "failed"))
         return ANSWERS[name](f"{call.operation[:3].upper()}-{len(self._effects)}")
 
     async def ask(self, call: Call) -> Outcome:
@@ -142,8 +142,8 @@ async def run(ports: Ports, target: Target, names: Iterable[str]) -> None:
     for _ in range(ROUNDS):
         await asyncio.sleep(0.1)
         owed, target.owes = target.owes, []
-        for key, said in owed:
-            await _call_back(ports, key, said)
+        for owing in owed:
+            await _call_back(ports, *owing)
         for due in (classify_due, late_due, recheck_due, reap):
             await due(ports, 100)
         if not await ports.store.pool.fetchval(MOVING) and not target.owes:
@@ -152,14 +152,14 @@ async def run(ports: Ports, target: Target, names: Iterable[str]) -> None:
     await running
 
 
-async def _call_back(ports: Ports, key: str, said: str) -> None:
+async def _call_back(ports: Ports, system: str, key: str, said: str) -> None:
     body = msgspec.json.encode({"id": f"cb-{key}", "key": key, "status": said, "code": "", "message": "late but sure"})
-    await callbacks.receive(ports, "target", body)
-    await callbacks.receive(ports, "target", body)
+    await callbacks.receive(ports, system, body)
+    await callbacks.receive(ports, system, body)
     contrary = msgspec.json.encode({"id": f"cc-{key}", "key": key, "status": "failed" if said == "done" else "done"})
     for odd in (contrary, b'{"id": 1', msgspec.json.encode({"id": f"x-{key}", "key": "nobody", "status": "done"})):
         try:
-            await callbacks.receive(ports, "target", odd)
+            await callbacks.receive(ports, system, odd)
         except (Invalid, Missing):
             continue
 

@@ -227,6 +227,11 @@ async def insert_old_event(hand: Hand) -> None:
     )  # fmt: skip
 
 
+async def postpone_event(hand: Hand) -> None:
+    """A sealed event claims a transaction that is not over, so that it would be sealed again."""
+    await hand.set("event", await hand.any("event"), "xid = pg_current_xact_id()")
+
+
 async def relabel_plan(hand: Hand) -> None:
     """Another plan under an order, stored under its true name."""
     order = await hand.any("orders", "plan IS NOT NULL")
@@ -288,7 +293,7 @@ def _other(dice: random.Random, values: tuple[str, ...], current: str) -> str:
 
 SCHEMES: tuple[Act, ...] = (
     swap_events, swap_leaves, swap_bodies, edit_event_and_leaf, rewrite_history, cut_the_tail, insert_old_event,
-    relabel_plan, edit_file, empty_file, delete_file, exchange_file,
+    postpone_event, relabel_plan, edit_file, empty_file, delete_file, exchange_file,
 )  # fmt: skip
 BYTES_WITH_DIGEST = (
     ("intake", "body", "sha256", True), ("outcome", "body", "sha256", False), ("callback", "body", "sha256", True),

@@ -109,9 +109,9 @@ def test_case_at_once_asks_nobody(kind):
 
 
 @pytest.mark.parametrize("kind", "AB")
-def test_a_callback_that_never_came_is_asked_about(kind):
+def test_an_accepted_command_without_its_callback_is_a_case_and_never_sent_again_by_a_machine(kind):
     judged = lose(ready(state=Is.WAITING_CALLBACK), came(Result.UNKNOWN), rules(kind), NOW, 0.0)
-    assert seen(judged) == ("LOSE", "UNKNOWN", None) and judged.learned.due == later(2)
+    assert seen(judged) == ("LOSE", "UNKNOWN", "unknown") and judged.learned.due is None
 
 
 def test_a_callback_that_never_came_of_a_c_is_a_case():

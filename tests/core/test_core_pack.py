@@ -77,6 +77,7 @@ BAD = [
     ("known-reason", FALLOUT, "{reason: exhausted,", "{reason: exhaustion,", "exhaustion"),
     ("known-action", RECOVERY, "actions:", "actions:\n  pray: {title: P, roles: [], risk: low, mode: manual, reasons: []}", "pray"),
     ("known-role", RECOVERY, "roles: [fallout-manager, engineer]", "roles: [wizard, engineer]", "wizard"),
+    ("known-permission", DESK, "may: [order.read, case.read, case.approve]", "may: [order.read, case.aprove]", "case.aprove"),
     ("known-evidence", RECOVERY, "needs: [document, vendor_request]", "needs: [hearsay]", "hearsay"),
     ("has-triage", FALLOUT, "  TRIAGE: {", "  ELSEWHERE: {", "queues:"),
     ("known-queue", FALLOUT, "queue: SUPPLY_CHAIN, title: The", "queue: LIMBO, title: The", "LIMBO"),

@@ -46,9 +46,9 @@ def test_any_other_redemption_is_refused(changed, rule):
     assert no.value.rule == rule and no.value.because
 
 
-def proof(mode, done_outside=False, data_corrected=False, **changes):
+def proof(mode, done_outside=False, **changes):
     try:
-        require_proof(mode, facts(**changes), done_outside, data_corrected)
+        require_proof(mode, facts(**changes), done_outside)
     except Refused as no:
         return no.rule
     return "yes"
@@ -70,15 +70,15 @@ def expected(mode, state, proven, kind, marked):
 
 @pytest.mark.parametrize("mode", [GO.SKIP_STEP_ALREADY_DONE, GO.RETRY_FAILED_STEP, GO.REPLAN_FROM_STEP])
 def test_each_way_on_needs_its_proof(mode):
-    cells = product([Is.FAILED, Is.UNKNOWN], ["", "found", "absent"], "ABC", [False, True], [False, True])
-    for state, proven, kind, marked, corrected in cells:
-        got = proof(mode, marked, corrected, task_state=state, proven=proven, kind=kind)
-        assert got == expected(mode, state, proven, kind, marked), (state, proven, kind, marked, corrected)
+    cells = product([Is.FAILED, Is.UNKNOWN], ["", "found", "absent"], "ABC", [False, True])
+    for state, proven, kind, marked in cells:
+        got = proof(mode, marked, task_state=state, proven=proven, kind=kind)
+        assert got == expected(mode, state, proven, kind, marked), (state, proven, kind, marked)
 
 
 @pytest.mark.parametrize("mode", GO)
 def test_no_way_on_while_the_step_is_being_called(mode):
-    assert proof(mode, True, True, task_state=Is.FAILED, running=True) == "one-call-at-a-time"
+    assert proof(mode, True, task_state=Is.FAILED, running=True) == "one-call-at-a-time"
 
 
 def test_cancelling_needs_that_nothing_is_unknown_and_compensating_that_nothing_is_done():

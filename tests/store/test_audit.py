@@ -26,6 +26,8 @@ BY_WHICH_CHECK = {
     "edit event.data": "event-changed",
     "swap events": "event-changed",
     "swap leaves": "checkpoint",
+    "edit leaf.n": "leaf-number",
+    "postpone event": "event-unsettled",
     "delete event": "event-missing",
     "forge event": "column",
     "insert old event": "event-without-leaf",
@@ -97,6 +99,13 @@ async def test_event_data_of_any_shape_is_a_finding_and_no_crash(lab: Lab, data:
     report = await lab.after(act, random.Random(1))
     assert {"event-changed", "event-unfoldable"} <= {finding.what for finding in report.findings}
     assert report.found > len(report.findings) == 1000, "all are counted, the first are kept"
+
+
+async def test_a_gap_in_a_stream_shows_whether_or_not_it_was_sealed(lab: Lab) -> None:
+    gap = "DELETE FROM event WHERE seq = 2 AND stream = (SELECT id FROM orders LIMIT 1)"
+    unsealed = ("DELETE FROM checkpoint", "DELETE FROM leaf", "UPDATE seal SET size = 0, frontier = '', below = '0'")
+    report = await lab.after(sql(gap, *unsealed), random.Random(1), [])
+    assert (report.sealed, {finding.what for finding in report.findings}) == (0, {"seq", "column"})
 
 
 async def test_a_finding_says_where_and_what(lab: Lab) -> None:

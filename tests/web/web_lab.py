@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hmac
+import io
 import itertools
 import json
 import secrets
@@ -146,6 +147,7 @@ class House:
         if version is not None:
             sent["If-Match"] = f'"{version}"'
         data = json.dumps(body).encode() if body is not None else data
+        data = io.BytesIO(data) if isinstance(data, bytes) and len(data) > 1_000_000 else data
         async with self.client.request(
             method, self.url + path, data=data, headers=sent, allow_redirects=False
         ) as answer:  # fmt: skip

@@ -11,7 +11,7 @@ from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseSt
 from unstuck.kernel.actor import Grant
 from unstuck.kernel.canonical import digest
 from unstuck.kernel.event import Event, EventType
-from unstuck.kernel.refusal import IllegalTransition
+from unstuck.kernel.refusal import IllegalTransition, Refused
 from unstuck.repair.correction import Correction
 from unstuck.repair.evidence import Evidence
 from unstuck.repair.token import ResumeMode, ResumeToken
@@ -284,6 +284,8 @@ def _applied(made: _Maker, command: Apply) -> tuple[Event, ...]:
 
 
 def _resolved(made: _Maker, command: Resolve) -> Event:
+    if not command.evidence:
+        raise Refused("proof-before-resolution", "name the evidence that proves the resolution")
     token = command.token
     return made.moved(
         events.RESOLVED,
@@ -330,7 +332,10 @@ def evolve(case: Case, kind: str, by: str, at: datetime, data: dict[str, Any]) -
             case.correction = UUID(data["correction"])
         case "fallout-case.resolved" | "fallout-case.settled-outside":
             case.resolution, case.resolved_by, case.resolved_at = data["resolution"], by, at
+        case "fallout-case.correction-rejected" | "fallout-case.disproved":
+            case.correction = None
         case "fallout-case.reopened":
+            case.correction = None
             case.resolution, case.resolved_by, case.resolved_at, case.owner = "", "", None, ""
 
 

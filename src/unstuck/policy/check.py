@@ -20,6 +20,16 @@ CASE_FACTS = (
     ("system", "string"),
 )
 SOURCE = re.compile(r"(order|char)\..+|item\.(id|offer|action)|=.*", re.DOTALL)
+PERMISSIONS = (
+    "order.read",
+    "order.submit",
+    "case.read",
+    "case.work",
+    "case.repair",
+    "case.approve",
+    "evidence.add",
+    "audit.read",
+)
 Problem = tuple[tuple[str, ...], str, str]
 
 
@@ -34,7 +44,7 @@ def load(files: Mapping[str, str]) -> Pack:
 
 def check(document: Document, lines: Lines) -> Iterator[Finding]:
     """Every finding of every rule, in the order of the rules."""
-    for rule in (_offers, _cycles, _task_types, _settling, _tables, _actions, _mappings):
+    for rule in (_offers, _cycles, _task_types, _settling, _tables, _roles, _actions, _mappings):
         for path, name, because in rule(document):
             yield Finding(*lines.of(path), name, because)
 
@@ -127,6 +137,12 @@ def _no_pattern(pattern: str) -> str:
     except re.error as error:
         return str(error)
     return ""
+
+
+def _roles(doc: Document) -> Iterator[Problem]:
+    for name, role in doc.roles.items():
+        for permission in set(role.may) - set(PERMISSIONS):
+            yield ("roles", name), "known-permission", f"{name} may {permission}; there is {', '.join(PERMISSIONS)}"
 
 
 def _actions(doc: Document) -> Iterator[Problem]:

@@ -59,7 +59,8 @@ def judge_send(task: Task, outcome: Outcome, rules: Rules, now: datetime, chance
 def lose(task: Task, outcome: Outcome, rules: Rules, now: datetime, chance: float) -> Judgement:
     """Nobody knows whether the target acted: ask, send the same key again where that is safe, or stop."""
     learned = _learn(task, TaskAction.LOSE, TaskState.UNKNOWN, outcome)
-    if rules.on_unknown.case_at_once or rules.target.kind == "C":
+    accepted = task.state is TaskState.WAITING_CALLBACK  # what was accepted may still be done, however late
+    if accepted or rules.on_unknown.case_at_once or rules.target.kind == "C":
         return Judgement(learned, Stop("unknown", outcome.code, outcome.message))
     if rules.target.kind == "A" and task.state is TaskState.READY:
         if not _budget_left(task, rules.retry, now):

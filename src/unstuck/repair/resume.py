@@ -11,11 +11,8 @@ from unstuck.repair.correction import Facts, require_cancellable
 from unstuck.repair.token import ResumeMode, ResumeToken
 
 
-def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool, data_corrected: bool) -> None:
-    """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none.
-
-    `data_corrected` proves nothing by itself: what was sent since may be unknown again.
-    """
+def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
+    """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none."""
     if facts.running:
         raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
     dead = facts.proven == "absent" or (facts.task_state is TaskState.FAILED and facts.proven != "found")

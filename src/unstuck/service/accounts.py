@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid
 from unstuck.service.ports import Ports
 
@@ -12,6 +13,8 @@ async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str
     if unknown or not roles:
         known = ", ".join(ports.book.current.document.roles)
         raise Invalid(f"no such role: {', '.join(unknown) or '(none given)'}; there are {known}")
+    if Actor(name).is_machine or not name.strip() or not name.isprintable():
+        raise Invalid(f"{name!r} cannot be a name: names of our own loops begin like that, or it is not printable")
     if len(secret) < 20:
         raise Invalid("a token has at least 20 characters")
     await ports.store.pool.execute(

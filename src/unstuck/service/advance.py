@@ -121,7 +121,7 @@ def _learn(
                 notes.append(_note(task, arrival))
             continue
         judgement = _judge(task, arrival, pack, shape, now, ports.chance())
-        judgement.learned.facts |= {"code": outcome.code} if arrival.lapsed else _came(outcome)
+        judgement.learned.facts |= {"code": outcome.code} if arrival.lapsed else _came(arrival)
         learned.append(judgement.learned)
         if judgement.stop:
             stops.append(stopped(order, shape, task, pack, judgement.stop, outcome))
@@ -171,18 +171,19 @@ def _judge(task: Task, arrival: Arrival, pack: Pack, shape: Shape, now: datetime
     return judge_send(task, arrival.outcome, rules, now, chance)
 
 
-def _came(outcome: Outcome) -> dict[str, Any]:
-    """What the event says of an outcome's row, so that the row can be proven."""
-    seen = {"code": outcome.code, "status": outcome.status, "reference": outcome.reference}
-    return {"sha256": sha256(outcome.body).hexdigest(), **{name: value for name, value in seen.items() if value}}
+def _came(arrival: Arrival) -> dict[str, Any]:
+    """What the event says of an outcome's row, so that the row can be proven. A late reply is of an earlier attempt."""
+    o = arrival.outcome
+    seen = {"code": o.code, "status": o.status, "reference": o.reference}
+    sure = {"attempt": arrival.attempt, "sha256": sha256(o.body).hexdigest()}
+    return sure | {name: value for name, value in seen.items() if value}
 
 
 def _note(task: Task, arrival: Arrival) -> dict[str, Any]:
     return {
         "no": task.no,
-        "attempt": arrival.attempt,
         "result": arrival.outcome.result.value,
-        **_came(arrival.outcome),
+        **_came(arrival),
     }
 
 

@@ -10,6 +10,7 @@ from unstuck.fallout.case import Case, Command, decide
 from unstuck.kernel.actor import Actor, Grant
 from unstuck.kernel.refusal import Invalid, Refused, Stale
 from unstuck.order.advance import Shape
+from unstuck.order.lifecycle import TaskState
 from unstuck.order.plan import PlannedTask
 from unstuck.order.state import Order, Task
 from unstuck.policy.grant import allowed
@@ -119,4 +120,6 @@ async def step_facts(
 
 
 def _state(planned: PlannedTask, task: Task) -> tuple[str, str]:
-    return planned.key, "RUNNING" if task.lease is not None else task.state.value
+    """A task that waits for its next attempt may have been sent already: that is shown as in flight too."""
+    in_flight = task.lease is not None or (task.state is TaskState.READY and task.attempt > 0)
+    return planned.key, "RUNNING" if in_flight else task.state.value

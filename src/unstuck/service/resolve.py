@@ -109,7 +109,7 @@ def _issue(
         if mode is ResumeMode.CANCEL_ITEM:
             return None
         raise Refused("no-step", "this order has no plan: it can be cancelled, or sent again corrected")
-    require_proof(mode, facts, marked, case.correction is not None and facts.identity > 0)
+    require_proof(mode, facts, marked)
     return ResumeToken(
         id=ports.new_id(),
         audience=ENGINE,

@@ -38,7 +38,8 @@ class WhoIsThere:
             "SELECT name, roles FROM api_token WHERE sha256 = $1 AND revoked_at IS NULL",
             sha256(token.strip()).hexdigest(),
         )
-        return Actor(row["name"], frozenset(row["roles"])) if row else NOBODY
+        who = Actor(row["name"], frozenset(row["roles"])) if row else NOBODY
+        return NOBODY if who.is_machine else who  # our own loops have no token: this one pretends
 
 
 def permit(ports: Ports) -> Any:

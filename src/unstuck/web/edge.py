@@ -32,9 +32,14 @@ class Edge:
 
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS, (b"x-trace-id", trace.encode())]
+                made = [(name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]]
+                message["headers"] = [*made, *HEADERS, (b"x-trace-id", trace.encode())]
             elif head:
                 message = {**message, "body": b""}
             await send(message)
 
         await self._app(scope, receive, sending)
+
+
+def _with_head(allow: bytes) -> bytes:
+    return allow + b", HEAD" if b"GET" in allow else allow

@@ -10,6 +10,7 @@ from litestar.exceptions import HTTPException
 from unstuck.kernel.refusal import Forbidden, IllegalTransition, Invalid, Missing, Refused, Stale
 from unstuck.service.intake import AlreadyKnown
 from unstuck.store.unit import is_away
+from unstuck.web.tmf import error as tmf
 
 log = structlog.get_logger()
 STATUS: dict[type[Refused], int] = {Missing: 404, Forbidden: 403, IllegalTransition: 409, Stale: 412, Invalid: 422}
@@ -43,6 +44,8 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
     status, body, headers = _described(error, trace_id)
     if status >= 500:
         log.error("unexpected", trace_id=trace_id, path=request.url.path, exc_info=error)
+    elif request.url.path.startswith(tmf.BASE):
+        return tmf.error(status, body["detail"], headers)
     return Response(
         msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
     )

@@ -14,16 +14,10 @@ from unstuck.order.tmf import ITEM_STATE, order_state
 from unstuck.service import intake, views
 from unstuck.service.ports import Ports
 from unstuck.web.protocol import actor, as_json, read
+from unstuck.web.tmf.error import error
 from unstuck.web.tmf.reader import NotAnOrder, read_order
 
 BASE = "/tmf-api/serviceOrdering/v4"
-REASONS = {
-    400: "The order cannot be understood",
-    404: "Not found",
-    409: "Conflict",
-    413: "Too large",
-    415: "Unsupported media type",
-}
 
 
 @get("/serviceOrder/{order_id:str}", opt={"permission": "order.read"})
@@ -72,12 +66,6 @@ def _unreadable(sent: intake.Sent, body_limit: int) -> tuple[int, str] | None:
     if sent.media_type.split(";")[0].strip().lower() not in ("application/json", ""):
         return 415, f"send application/json, not {sent.media_type[:100]}"
     return None
-
-
-def error(status: int, because: str) -> Response[bytes]:
-    """A TM Forum error body."""
-    body = {"code": str(status), "reason": REASONS[status], "message": because, "status": str(status)}
-    return Response(msgspec.json.encode(body), status_code=status, media_type="application/json")
 
 
 def _projected(order: dict[str, Any], draft: OrderDraft, cases: list[dict[str, Any]]) -> dict[str, Any]:
