@@ -21,7 +21,7 @@ from proof.world import ACCOUNT, BOX, LANDS_MS, LINE, VISIT, rule
 from unstuck.store.server import EmbeddedServer
 
 Caught = dict[str, Any]
-KILLS = 6
+KILLS = 10
 
 
 def _with(bug: str, command: str, **more: Any) -> Callable[[int], Ordeal]:
@@ -52,7 +52,7 @@ ORDEALS: dict[str, tuple[Callable[[int], Ordeal], str]] = {
     "expired_lease_runs_again": (
         _with(
             "expired_lease_runs_again", "worker", kills=KILLS, workers=2, offers=["box", "visit"],
-            latency_ms=(200, 900), least_orders=40, most_orders=60, orders_per_s=8.0, settle_s=20.0,
+            latency_ms=(200, 900), least_orders=40, most_orders=120, orders_per_s=8.0, settle_s=20.0,
         ),
         "doubled",
     ),

@@ -15,9 +15,10 @@ from proof.world import CALLS_BACK, EFFECTS, KIND
 
 FINAL = ("COMPLETED", "CANCELLED", "ABORTED")
 MOVES_WITHIN_S = 30.0
-CALLBACK_S = 12.0  # from the call to the overdue callback, with the reaper's patience
+CALLBACK_S = 16.0  # from the call to the overdue callback, with the reaper's patience
+LATE_S = 9.0  # a callback heard later than this may have met the pack's ten seconds of patience
 BEFORE_KNOWN = frozenset({"F3"})  # the only fault after which a machine may call a C again
-UNKNOWN_AT_C = frozenset({"F1", "F2", "F4", "F5", "F9"})
+UNKNOWN_AT_C = frozenset({"F1", "F2", "F4", "F9"})
 Group = tuple[str, str, str]  # system, operation, customer
 
 
@@ -29,6 +30,7 @@ class Evidence:
     views: Mapping[str, View | None]
     effects: Sequence[View]
     faults: Sequence[View]
+    callbacks: Sequence[View]
     harms: Sequence[Harm]
     stuck_seen: Sequence[str] = ()  # orders a sample found without anything that moves them
     never_moved: Sequence[str] = ()  # orders neither final nor with a case a minute after quiet
@@ -112,11 +114,23 @@ def _by_group(seen: Evidence) -> dict[Group, list[View]]:
     calls: dict[Group, list[View]] = defaultdict(list)
     for line in seen.faults:
         calls[line["system"], line["operation"], str(line["group"].get("customer"))].append({**line, "is": "fault"})
+    heard = _heard(seen.callbacks)
     for line in seen.effects:
-        calls[line["system"], line["operation"], str(line["group"].get("customer"))].append({**line, "is": "effect"})
+        late = line["mode"] == "callback" and not heard.get(line["reference"], 1e12) - _time(line["at"]) < LATE_S
+        effect = {**line, "is": "effect", "late": late}
+        calls[line["system"], line["operation"], str(line["group"].get("customer"))].append(effect)
     for lines in calls.values():
         lines.sort(key=lambda line: line["at"])
     return calls
+
+
+def _heard(callbacks: Sequence[View]) -> dict[str, float]:
+    """When we first took the news of each effect."""
+    heard: dict[str, float] = {}
+    for line in callbacks:
+        if line["status"] == "done" and line["outcome"] == "delivered":
+            heard.setdefault(line["reference"], _time(line["at"]))
+    return heard
 
 
 def _doubled(seen: Evidence, by_group: Mapping[Group, Sequence[View]]) -> Iterable[str]:
@@ -214,11 +228,12 @@ def _touches(harm: Harm, pid: int, began: float, ended: float, waits: float) -> 
 
 
 def _machine_settles(ack: Ack, view: View, by_group: Mapping[Group, Sequence[View]], harms: Sequence[Harm]) -> bool:
-    """Whether everything that befell this order is what a machine settles: no contradiction, no unknown at a C."""
+    """Whether all that befell it is what a machine settles: no contradiction, no overdue callback, no unknown at a C."""
     steps = {task["target"]: task["key"] for task in view["graph"]["tasks"]}
     for system, operation in EFFECTS[ack.offer]:
-        befell = {line.get("fault") for line in by_group.get((system, operation, ack.customer), ())}
-        if "F8" in befell:
+        lines = by_group.get((system, operation, ack.customer), ())
+        befell = {line.get("fault") for line in lines}
+        if "F8" in befell or any(line.get("late") for line in lines):
             return False
         if KIND[system] == "C" and (befell & UNKNOWN_AT_C or _harmed(view, steps[system], harms)):
             return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import json
 import random
 import sys
 import time
@@ -25,6 +26,7 @@ SETTLES_WITHIN_S = 60.0
 MORE_FAULTS_WITHIN_S = 300.0
 SAMPLE_EVERY_S, SAMPLE = 2.0, 10
 UNDER_WAY = 32
+LEDGERS = ("effects-*.ndjson", "faults.ndjson", "callbacks.ndjson")
 SCALES = {"smoke": (20, 200, 1), "gate": (200, 2_000, 3), "release": (200, 2_000, 3)}  # kills, faults, of the database
 
 
@@ -121,8 +123,9 @@ async def endure(ordeal: Ordeal, server: EmbeddedServer, urls: Urls, folder: Pat
     finally:
         await client.close()
         stack.stop()
-    effects, faults = read_lines(stack.ledger, "effects-*.ndjson"), read_lines(stack.ledger, "faults.ndjson")
-    seen = Evidence(client.acks, views, effects, faults, ordeal.chaos.harms, sorted(stuck), never)
+    effects, faults, callbacks = (read_lines(stack.ledger, name) for name in LEDGERS)
+    seen = Evidence(client.acks, views, effects, faults, callbacks, ordeal.chaos.harms, sorted(stuck), never)
+    (folder / "views.json").write_text(json.dumps(views))
     retried = sum(ack.tries > 1 for ack in client.acks)
     outcome = Outcome(
         judge(seen), ordeal.chaos, len(client.acks), len(faults), samples, retried, stack.deaths(), took

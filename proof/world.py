@@ -23,7 +23,7 @@ EFFECTS = {
     "line": (LINE,),
     "fan": (ACCOUNT, BOX, BILL),
 }
-LATE_MS = 8000  # F5: after the six seconds the pack waits for a callback
+LATE_MS = 13_000  # F5: after the ten seconds the pack waits for a callback
 SLOW_MS = 2500  # F4: after the second and a half it waits for a reply
 LANDS_MS = 1200  # F9 below max_in_flight_s, which is five seconds
 LANDS_TOO_LATE_MS = 7500  # F9 above it

@@ -2,8 +2,9 @@
 
 import asyncio
 import secrets
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -96,7 +97,12 @@ def database_of(settings: Config) -> str:
         fail(f"no database: set UNSTUCK_DATABASE_URL, or start `unstuck up`, which brings its own ({error})")
 
 
-def _run(work: object) -> None:
+def _run(work: Coroutine[Any, Any, None]) -> None:
     import uvloop
 
-    uvloop.run(work)  # type: ignore[arg-type]
+    from unstuck.store.unit import AWAY
+
+    try:
+        uvloop.run(work)
+    except AWAY as error:
+        fail(f"the database cannot be reached ({error}); start it, or check UNSTUCK_DATABASE_URL")

@@ -15,16 +15,16 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
     """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none."""
     if facts.running:
         raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
-    dead = facts.proven == "absent" or (facts.task_state is TaskState.FAILED and facts.proven != "found")
+    there = facts.proven == "found" or done_outside
+    dead = not there and (facts.proven == "absent" or facts.task_state is TaskState.FAILED)
     match mode:
         case ResumeMode.SKIP_STEP_ALREADY_DONE:
-            if facts.proven != "found" and not done_outside:
+            if not there:
                 raise Refused("skip-needs-proof", "no read-back found the effect and nobody marked it done outside")
         case ResumeMode.RETRY_FAILED_STEP:
-            if facts.proven == "found":
-                raise Refused(
-                    "already-done-outside", "a read-back found the effect; resume with SKIP_STEP_ALREADY_DONE"
-                )
+            if there:
+                because = "the effect was found, or marked as done outside; resume with SKIP_STEP_ALREADY_DONE"
+                raise Refused("already-done-outside", because)
             if not dead and facts.target.kind != "A":
                 raise Refused("unknown-locks-retry", "the outcome is unknown; read back first")
         case ResumeMode.REPLAN_FROM_STEP:
@@ -34,7 +34,7 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
             require_cancellable(facts)
         case ResumeMode.COMPENSATE_AND_CLOSE:
             require_cancellable(facts)
-            if done := facts.done_outside:
+            if done := facts.done_outside or (facts.task_key,) * done_outside:
                 raise Refused("compensation-unknown", f"no task type declares how to compensate: {', '.join(done)}")
 
 

@@ -18,6 +18,7 @@ State = Annotated[str | None, QueryParameter(name="state")]  # `state` itself is
 ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
 KEPT_OF_TOO_LARGE = 65_536
 FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`$")
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 DEPTH_LIMIT = 64  # what can be decoded here must also be encoded later, from deeper in the stack
 
 
@@ -26,11 +27,20 @@ def parsed(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except msgspec.ValidationError as error:
+        _require_json(data)
         because, _, path = str(error).partition(" - at `$")
         named = FIELD.search(because)
         pointer = re.sub(r"[.\[]+", "/", path.rstrip("`").replace("]", "")) + (f"/{named[1]}" if named else "")
         raise Invalid(because, ((pointer or "/", because),)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
+        raise Refused("not-json", f"the body is not JSON ({error})") from error
+
+
+def _require_json(data: bytes) -> None:
+    """A body whose beginning has the wrong type may still be no JSON further on: that is said first."""
+    try:
+        msgspec.json.decode(data or b"{}")
+    except NOT_JSON as error:
         raise Refused("not-json", f"the body is not JSON ({error})") from error
 
 

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
 
-from unstuck.kernel.refusal import Missing
 from unstuck.order.lifecycle import ORDER_IS_OVER, ItemState, OrderState
 from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.order.tmf import ITEM_STATE, order_state
@@ -23,11 +21,7 @@ BASE = "/tmf-api/serviceOrdering/v4"
 @get("/serviceOrder/{order_id:str}", opt={"permission": "order.read"})
 async def get_service_order(ports: NamedDependency[Ports], order_id: FromPath[str]) -> Response[bytes]:
     """One service order."""
-    try:
-        found = await views.find_order(ports, order_id)
-        return as_json(_projected(*await views.service_order(ports, found)))
-    except Missing as missing:
-        return error(404, str(missing))
+    return as_json(_projected(*await views.service_order(ports, await views.find_order(ports, order_id))))
 
 
 def router(ports: Ports, body_limit: int) -> Router:
@@ -44,8 +38,6 @@ def router(ports: Ports, body_limit: int) -> Router:
                 received = await intake.submit(ports, draft, sent)
             except NotAnOrder as wrong:
                 refusal = (400, str(wrong))
-            except intake.AlreadyKnown as known:
-                return error(409, str(known))
         if refusal is not None:
             await intake.refuse(ports, sent, *refusal)
             return error(*refusal)
