@@ -56,11 +56,12 @@ def proof(mode, done_outside=False, **changes):
 
 def expected(mode, state, proven, kind, marked):
     """The seed's rule in other words: done needs a proof of the effect, again needs a proof of none."""
-    dead = proven == "absent" or (state is Is.FAILED and not proven)
+    there = proven == "found" or marked
+    dead = not there and (proven == "absent" or state is Is.FAILED)
     match mode:
         case GO.SKIP_STEP_ALREADY_DONE:
-            return "yes" if proven == "found" or marked else "skip-needs-proof"
-        case GO.RETRY_FAILED_STEP if proven == "found":
+            return "yes" if there else "skip-needs-proof"
+        case GO.RETRY_FAILED_STEP if there:
             return "already-done-outside"
         case GO.RETRY_FAILED_STEP:
             return "yes" if dead or kind == "A" else "unknown-locks-retry"
@@ -90,6 +91,7 @@ def test_cancelling_needs_that_nothing_is_unknown_and_compensating_that_nothing_
     assert proof(GO.COMPENSATE_AND_CLOSE) == "unknown-locks-cancel"
     assert proof(GO.COMPENSATE_AND_CLOSE, **failed, item_tasks=alone) == "yes"
     assert proof(GO.COMPENSATE_AND_CLOSE, **failed, item_tasks=alone, proven="found") == "compensation-unknown"
+    assert proof(GO.COMPENSATE_AND_CLOSE, True, **failed, item_tasks=alone) == "compensation-unknown"
 
 
 def stopped(action=TaskAction.REFUSE, to=Is.FAILED):

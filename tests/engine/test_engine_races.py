@@ -10,8 +10,9 @@ import pytest
 
 from unstuck.fallout import case as commands
 from unstuck.kernel.refusal import Refused, Stale
-from unstuck.repair.outcome import Result
+from unstuck.repair.outcome import CallKind, Outcome, Result
 from unstuck.service import callbacks, cases, repair, resolve
+from unstuck.service.advance import advance
 from unstuck.service.repair import Proposal
 from unstuck.store.seal import Signer, seal
 from unstuck.store.statements import sql
@@ -208,3 +209,42 @@ async def test_history_cannot_be_changed_by_the_application(rig: Rig) -> None:
     for statement in ("UPDATE event SET type = 'x'", "DELETE FROM event", "TRUNCATE event", "DELETE FROM leaf"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await rig.pool.execute(statement)
+
+
+async def test_a_callback_that_comes_before_the_case_was_classified_settles_it(rig: Rig) -> None:
+    rig.target.will("bookAppointment", Result.UNKNOWN)
+    order = await rig.order("fiber-internet")
+    worker = rig.dispatcher()
+    for _ in range(4):  # the engine alone: nobody classifies
+        await worker.cycle()
+        while worker._calls:
+            await asyncio.sleep(0)
+    (case,) = await rig.cases(order)
+    assert case["state"] == "DETECTED"
+    key = await rig.pool.fetchval("SELECT key FROM command WHERE order_id = $1 AND key LIKE '%installation%'", order)
+    body = msgspec.json.encode({"id": "early", "key": key, "status": "done"})
+    assert await callbacks.receive(rig.ports, "field", body) == "settled"
+    await rig.run()
+    assert (await rig.cases(order))[0]["state"] == "RESOLVED_NONE"
+    assert await rig.state(order) == "COMPLETED"
+
+
+async def test_two_answers_for_one_task_in_one_batch_count_once(rig: Rig) -> None:
+    rig.target.will("reserve", Result.UNKNOWN)
+    order = await rig.order("wifi-router")
+    worker = rig.dispatcher()
+    await worker.cycle()
+    while worker._calls:
+        await asyncio.sleep(0)
+    await worker.cycle()  # the outcome is unknown now, and a read-back is due
+    rig.clock.pass_by(10)
+    await worker.cycle()
+    while worker._calls:
+        await asyncio.sleep(0)
+    (asked,) = worker._arrived
+    late = msgspec.structs.replace(
+        asked, attempt=99, kind=CallKind.SEND, outcome=Outcome(Result.DONE, rig.clock(), 200, body=b"{}")
+    )
+    await advance(rig.ports, [late, asked], {})
+    assert await rig.state(order) == "COMPLETED"
+    assert (await rig.events(order)).count("order.completed") == 1

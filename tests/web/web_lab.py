@@ -255,8 +255,11 @@ async def opened(cluster: EmbeddedServer, template: str, folder: Path) -> AsyncI
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncIterator[str]:
-    """`app` on a socket of its own: its address. The socket listens before the server runs, so nobody waits."""
-    with socket.socket() as door:
+    """`app` on a socket of its own: its address. The socket listens before the server runs, so nobody waits.
+
+    Only for a socket that says it is TCP does asyncio set TCP_NODELAY; without it every answer takes 40 ms more.
+    """
+    with socket.socket(proto=socket.IPPROTO_TCP) as door:
         door.bind(("127.0.0.1", 0))
         door.listen(128)
         running = server(app, "127.0.0.1", 0)

@@ -79,7 +79,9 @@ class Dispatcher:
         else:
             outcome = await connector.ask(call)
         self._in_flight[call.target] -= 1
-        self._arrived.append(Arrival(call.order_id, call.task, call.attempt, call.kind, started.day, outcome))
+        self._arrived.append(
+            Arrival(call.order_id, call.task, call.attempt, call.kind, started.day, outcome, call.identity)
+        )
         self._news.set()
 
     async def _linger(self) -> None:

@@ -27,6 +27,8 @@ from unstuck.service.stops import Stopped, classify_timers, settle_cases, stop_c
 from unstuck.store.rows import Arrived, Attempt, Changes, OrderChange, Timer
 from unstuck.store.unit import Unit
 
+ACTED_AFTER_ALL = Stop("contradiction", "CONTRADICTION", "a call that was proven to have no effect says it was done")
+
 
 class Arrival(msgspec.Struct):
     """An outcome and the call it answers. `lapsed` when nobody answered: the lease or the callback is overdue."""
@@ -37,6 +39,7 @@ class Arrival(msgspec.Struct):
     kind: CallKind
     day: datetime
     outcome: Outcome
+    identity: int = 0
     lapsed: bool = False
 
 
@@ -112,14 +115,18 @@ def _learn(
 ) -> OrderChange | None:
     learned: list[Learned] = []
     notes: list[dict[str, Any]] = []
+    decided: set[int] = set()  # one batch may bring two answers for a task: the first one counts
     for arrival in arrivals:
         task, outcome = tasks[arrival.task], arrival.outcome
         if not arrival.lapsed:
             changes.outcomes.append(_row(arrival))
-        if not _answers(task, arrival, now) and not _proves_late(task, arrival):
+        if task.no in decided or not (_answers(task, arrival, now) or _proves_late(task, arrival)):
             if not arrival.lapsed:
                 notes.append(_note(task, arrival))
+            if _acted_after_all(task, arrival):
+                stops.append(stopped(order, shape, task, pack, ACTED_AFTER_ALL, outcome))
             continue
+        decided.add(task.no)
         judgement = _judge(task, arrival, pack, shape, now, ports.chance())
         judgement.learned.facts |= {"code": outcome.code} if arrival.lapsed else _came(arrival)
         learned.append(judgement.learned)
@@ -154,12 +161,15 @@ def _answers(task: Task, arrival: Arrival, now: datetime) -> bool:
 
 
 def _proves_late(task: Task, arrival: Arrival) -> bool:
-    """A reply of a call that was given up says that it was done: that settles the unknown, like a late callback.
-
-    While an outcome is unknown its task keeps its identity, so the reply is of the command we wonder about.
-    """
+    """A reply of a call that was given up says that it was done: that settles the unknown, like a late callback."""
     is_proof = arrival.kind is CallKind.SEND and arrival.outcome.result is Result.DONE and not arrival.lapsed
-    return is_proof and task.state is TaskState.UNKNOWN
+    return is_proof and task.state is TaskState.UNKNOWN and arrival.identity == task.identity
+
+
+def _acted_after_all(task: Task, arrival: Arrival) -> bool:
+    """An identity that was proven dead, and replaced, says that it was done: there may be two effects."""
+    done = arrival.outcome.result is Result.DONE and arrival.kind is CallKind.SEND
+    return done and not arrival.lapsed and arrival.identity != task.identity
 
 
 def _judge(task: Task, arrival: Arrival, pack: Pack, shape: Shape, now: datetime, chance: float) -> Judgement:

@@ -15,7 +15,7 @@ from unstuck.store.statements import sql
 
 BATCH = 500
 FIRST = UUID(int=0)
-DECISIVE = {kind.name: kind.decisive for kind in (*order_events.ALL, *case_events.ALL)}
+DECISIVE = {(kind.name, kind.v): kind.decisive for kind in (*order_events.ALL, *case_events.ALL)}
 Fold = Callable[[str, str, datetime, dict[str, Any]], None]
 
 
@@ -39,12 +39,12 @@ def replay(report: Report, stream: UUID, rows: Sequence[Any], fold: Fold) -> tup
     """Feed each event to `fold`; return the seq and the version that the stream's row must have."""
     deciding = set()
     for n, row in enumerate(rows, 1):
-        decisive = DECISIVE.get(row["type"])
+        decisive = DECISIVE.get((row["type"], row["v"]))
         if row["seq"] != n:
             report.add("seq", f"stream {stream}", f"where event {n} is due there is event {row['seq']}")
             break
         if decisive is None:
-            report.add("event-type", f"event {stream} {n}", f"this release knows no event {row['type']!s:.60}")
+            report.add("event-type", f"event {stream} {n}", f"this release knows no {row['type']!s:.60} v{row['v']}")
             continue
         if decisive:
             deciding.add(row["xid"])

@@ -67,17 +67,29 @@ async def seal(pool: asyncpg.Pool, signer: Signer, now: datetime, ship_to: Path 
             tree.append(leaf)
         if leaves:
             await conn.copy_records_to_table("leaf", records=leaves, columns=("n", "stream", "seq", "hash"))
-        signed_at = await _checkpoint(conn, signer, tree, state["checkpoint_at"], now, ship_to)
+        signed_at = await _checkpoint(conn, signer, tree, state["checkpoint_at"], now)
         if leaves or signed_at != state["checkpoint_at"]:
             await conn.execute(
                 "UPDATE seal SET below = $1::text::xid8, size = $2, frontier = $3, checkpoint_at = $4",
                 high, tree.size, tree.packed(), signed_at,
             )  # fmt: skip
+    if ship_to is not None and signed_at == now:
+        await ship(pool, ship_to)
     return len(leaves)
 
 
+async def ship(pool: asyncpg.Pool, folder: Path) -> int:
+    """Put every committed checkpoint into the folder that is not there yet; how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    newest = max((int(path.stem.rpartition("-")[2]) for path in folder.glob("checkpoint-*.txt")), default=-1)
+    rows = await pool.fetch("SELECT size, note FROM checkpoint WHERE size > $1 ORDER BY size", newest)
+    for row in rows:
+        (folder / f"checkpoint-{row['size']:012d}.txt").write_text(row["note"])
+    return len(rows)
+
+
 async def _checkpoint(
-    conn: asyncpg.Connection, signer: Signer, tree: Frontier, last: datetime | None, now: datetime, ship_to: Path | None
+    conn: asyncpg.Connection, signer: Signer, tree: Frontier, last: datetime | None, now: datetime
 ) -> datetime | None:
     signed: int = await conn.fetchval("SELECT coalesce(max(size), 0) FROM checkpoint")
     fresh = tree.size - signed
@@ -86,7 +98,4 @@ async def _checkpoint(
         return last
     note = signer.note(tree.size, tree.root())
     await conn.execute("INSERT INTO checkpoint VALUES ($1, $2, $3, $4)", tree.size, tree.root(), now, note)
-    if ship_to is not None:
-        ship_to.mkdir(parents=True, exist_ok=True)
-        (ship_to / f"checkpoint-{tree.size:012d}.txt").write_text(note)
     return now

@@ -194,8 +194,8 @@ CREATE TABLE fallout_case (
     resolved_by text NOT NULL DEFAULT '',
     resolved_at timestamptz,
     correction  uuid,
-    -- No open case without a queue once it was looked at; no closing without a resolution.
-    CHECK (state IN ('DETECTED', 'CLASSIFIED') OR queue <> ''),
+    -- No open case without a queue once it was looked at (one may settle before that); no closing without a resolution.
+    CHECK (state IN ('DETECTED', 'CLASSIFIED', 'RESOLVED_NONE', 'CLOSED') OR queue <> ''),
     CHECK (state <> 'CLOSED' OR resolution <> '')
 ) WITH (fillfactor = 80);
 -- Two workers racing with the same failure make one case.
