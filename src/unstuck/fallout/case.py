@@ -193,11 +193,7 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
     made = _Maker(case, grant, now)
     match command:
         case Classify():
-            facts = msgspec.to_builtins(command)
-            return (
-                made.moved(events.CLASSIFIED, CaseAction.CLASSIFY, None, **facts),
-                Event(events.QUEUED, now, grant.actor.id, {"to": CaseState.QUEUED.value, "queue": command.queue}),
-            )
+            return _classified(made, command)
         case Assign():
             return (made.moved(events.ASSIGNED, CaseAction.ASSIGN, None, owner=command.to),)
         case Release():
@@ -267,6 +263,13 @@ class _Maker:
         if self.case.state is CaseState.CLOSED:
             raise IllegalTransition("fallout case", self.case.state, "take anything more; reopen it first")
         return Event(kind, self.now, self.grant.actor.id, data)
+
+
+def _classified(made: _Maker, command: Classify) -> tuple[Event, ...]:
+    classified = made.moved(events.CLASSIFIED, CaseAction.CLASSIFY, None, **msgspec.to_builtins(command))
+    to = CASE.step(CaseState.CLASSIFIED, CaseAction.ROUTE)
+    queued = {"to": to.value, "queue": command.queue}
+    return classified, Event(events.QUEUED, made.now, made.grant.actor.id, queued)
 
 
 def _applied(made: _Maker, command: Apply) -> tuple[Event, ...]:
