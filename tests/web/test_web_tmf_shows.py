@@ -4,25 +4,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from web_lab import ACCEPTED, CASES, LOST, TMF, House, fiber, item, refused, reply
 
 from unstuck.repair.outcome import Result
 
-PUBLISHED = Path("/work/shared/tmf")
+PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "tmf"  # published data, not part of the project
 SWAGGER = PUBLISHED / "TMF641-ServiceOrdering-v4.1.0.swagger.json"
 SAMPLES = sorted(PUBLISHED.glob("samples/TMF641-*.json"))
 
 
 def agrees(shown: Any, kind: str = "ServiceOrder") -> None:
-    """Whether the published schema takes it, when schema and validator are here.
+    """Whether the published schema takes it, where that is at hand; what each test asserts stands without it.
 
     Two known differences, both demanded by tmf.md §2.1: `errorMessage` is a list and its `code` a text; the swagger of
     v4.1.0 has one object with an integer, and does not have it on items.
     """
-    jsonschema = pytest.importorskip("jsonschema", reason="pip install jsonschema")
     if not SWAGGER.exists():
-        pytest.skip(f"{SWAGGER} is not here")
+        return
     definitions = json.loads(SWAGGER.read_text())["definitions"]
     plain = {name: value for name, value in shown.items() if name != "errorMessage"}
     for message in shown.get("errorMessage", ()):

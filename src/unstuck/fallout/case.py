@@ -224,8 +224,8 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
         case Attach(evidence=e):
             return (made.kept(events.ATTACHED, **_named(e)),)
         case Verify():
-            facts = {"evidence": [str(e) for e in command.evidence], "note": command.note}
-            return (made.moved(events.VERIFYING, CaseAction.VERIFY, None, **facts),)
+            evidence = [str(e) for e in command.evidence]
+            return (made.moved(events.VERIFYING, CaseAction.VERIFY, None, evidence=evidence, note=command.note),)
         case Disprove():
             return (made.moved(events.DISPROVED, CaseAction.DISPROVE, None, because=command.because),)
         case Resolve():
