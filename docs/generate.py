@@ -77,7 +77,11 @@ def _leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Comm
 
 
 def _refusals() -> str:
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str]] = {
+        "if-match": ("… has moved on to version …; read it again and decide on that", "kernel/refusal.py"),
+        "not-found": ("… is not known here", "kernel/refusal.py"),
+        "valid-input": ("says what is wrong, with JSON pointers", "kernel/refusal.py"),
+    }
     for path in sorted(SOURCE.rglob("*.py")):
         for rule, sentence in _raised(ast.parse(path.read_text())):
             found.setdefault(rule, (sentence, path.relative_to(SOURCE).as_posix()))

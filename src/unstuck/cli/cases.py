@@ -15,6 +15,11 @@ from unstuck.cli.said import WRONG_USE, fail, show, table
 app = typer.Typer(no_args_is_help=True, help="Fallout cases.")
 Version = Annotated[int | None, typer.Option("--version", help="The version you decided on (If-Match).")]
 CASES = "/api/v1/fallout-cases"
+SECTIONS = {
+    "corrections": ("action", "state", "result", "reason_code", "reason", "proposed_by"),
+    "evidence": ("type", "says", "source", "captured_by", "proves_resolution", "sha256"),
+    "timeline": ("seq", "at", "type", "by"),
+}
 
 
 @app.command("list")
@@ -104,6 +109,21 @@ def escalate(
 def close(case: str, version: Version = None, url: Url = None, token: Token = None, as_json: Json = False) -> None:
     """Close a resolved case. Example: unstuck case close FC-1001"""
     _command(url, token, case, "close", {}, version, as_json)
+
+
+@app.command()
+def verify(
+    case: str,
+    note: str = "",
+    version: Version = None,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Say that the repair is being proven, by all evidence of the case. Example: unstuck case verify FC-1001"""
+    shown = Api(url, token).get(f"{CASES}/{quote(case)}")
+    proving = [e["id"] for e in shown["evidence"] if e["proves_resolution"]]
+    _command(url, token, case, "verify", {"evidence": proving, "note": note}, version, as_json)
 
 
 @app.command()
@@ -208,9 +228,19 @@ def _proposal(action: str, reason_code: str, reason: str, given: str) -> dict[st
 
 def _text(case: dict[str, Any]) -> str:
     head = f"{case['number']}  {case['state']}  version {case['version']}  {case['code']}: {case['title']}"
-    where = f"order {case['order_id']}, step {case['step']} ({case['task_state']}), queue {case['queue']}"
+    state = f" ({case['task_state']})" if case["task_state"] else ""
+    where = f"order {case['order_number']}, step {case['step']}{state}, queue {case['queue']}"
     raw = f"raw: {case['system']} said {case['raw']['code']!r} {case['raw']['message']!r}"
-    refused = [{"action": a["action"], "why not": a["because"]} for a in case["refused_actions"]]
+    refusals = [a for a in case["refused_actions"] if a["rule"] != "life-cycle"]
+    refused = [{"action": a["action"], "why not": a["because"]} for a in refusals]
     allowed = ", ".join(a["action"] for a in case["allowed_actions"]) or "nothing"
-    events = table(case["timeline"], ("seq", "at", "type", "by"))
-    return f"{head}\n{where}\n{raw}\n\nallowed: {allowed}\n\n{table(refused, ('action', 'why not'))}\n\n{events}"
+    parts = [
+        f"{head}\n{where}\n{raw}\n\nallowed: {allowed}",
+        table(refused, ("action", "why not")) if refused else "",
+        *(_section(case[name], columns) for name, columns in SECTIONS.items()),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _section(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
+    return table(rows, columns) if rows else ""

@@ -30,8 +30,8 @@ class Api:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         if version is not None:
             headers["If-Match"] = f'"{version}"'
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
+            request = urllib.request.Request(self.url + path, data, headers, method=method)
             with urllib.request.urlopen(request, timeout=60) as reply:
                 return json.loads(reply.read())
         except urllib.error.HTTPError as error:

@@ -21,8 +21,11 @@ def submit(file: Path, url: Url = None, token: Token = None, as_json: Json = Fal
     """Send a TMF641 service order. Example: unstuck order submit examples/fiber.json"""
     if not file.is_file():
         fail(f"{file} is no file", WRONG_USE)
-    order = Api(url, token).call("POST", ORDERS, file.read_bytes())
-    show(order, as_json, f"{order['id']}  {order['state']}")
+    api = Api(url, token)
+    order = api.call("POST", ORDERS, file.read_bytes())
+    known = api.get(f"/api/v1/orders/{order['id']}")
+    text = f"{known['number']}  {known['state']}  {order['id']}  (received {known['received_at']})"
+    show(order, as_json, text)
 
 
 @app.command("list")

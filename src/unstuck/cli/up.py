@@ -36,7 +36,8 @@ def up(
     flags = {"port": port, "data": data, "database_url": database_url, "workers": workers}
     settings, _ = from_environment(flags)
     stack = Stack(settings, demo=not no_demo, world=world)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)  # also where a script started us with SIGINT ignored
     try:
         stack.start()
         show(stack.said(), as_json, stack.welcome())

@@ -19,6 +19,7 @@ LIFE_CYCLE = {
     "reopen": CaseAction.REOPEN,
     "close": CaseAction.CLOSE,
 }
+NOT_YET_STARTED = (CaseState.DETECTED, CaseState.CLASSIFIED, CaseState.QUEUED, CaseState.ASSIGNED)
 ALLOWED = Verdict()
 
 
@@ -57,6 +58,8 @@ def _repair(code: ActionCode, case: Case, facts: Facts | None, actor: Actor, pac
     try:
         require_safe(code, facts)
         _second_person(code, action)
+        if case.state in NOT_YET_STARTED:
+            return Verdict("start-first", f"the case is {case.state}: assign and start it first")
         CASE.step(case.state, CaseAction.PROPOSE, _proposed_as(action))
     except Refused as refusal:
         return Verdict(refusal.rule, refusal.because)

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from unstuck.fallout.case import Case, Resolve, decide
+from unstuck.fallout.lifecycle import CaseState
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.event import Event
 from unstuck.kernel.refusal import Invalid, Refused
@@ -51,6 +52,9 @@ async def resolve(
             await _require_nothing_stopped(unit, desk)
         evidence = await _evidence(unit, case_id, decision.evidence)
         proof_before_resolution(evidence)
+        if mode is not None and desk.case.state is CaseState.IN_PROGRESS:
+            because = "verify the case first, with the evidence that proves the repair"
+            raise Refused("verify-before-resolution", because)
         changes = Changes()
         token = _issue(ports, unit, desk, mode, evidence, await _marked(unit, desk.case), actor) if mode else None
         if token is not None:

@@ -35,6 +35,7 @@ async def case_view(ports: Ports, case_id: UUID, actor: Actor) -> View:
         grant = allowed(case, facts, actor, pack)
         return {
             **_case_row(row),
+            "order_number": f"ORD-{order.number}",
             "title": _title(pack, case.code),
             "raw": _raw(row),
             "task_state": facts.task_state.value if facts else None,

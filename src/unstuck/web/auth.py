@@ -53,7 +53,9 @@ def permit(ports: Ports) -> Any:
         if permission is None:
             raise Forbidden("declared-permission", "this route declares no permission, so nobody may use it")
         if actor is NOBODY:
-            raise Refused("signature", "send a valid API token: Authorization: Bearer …")
+            raise Refused(
+                "api-token", "send an API token that is known here (Authorization: Bearer …, or UNSTUCK_TOKEN)"
+            )
         if not may(actor, permission, ports.book.current):
             raise Forbidden("role", f"none of your roles may do this ({permission})")
 

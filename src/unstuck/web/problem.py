@@ -14,7 +14,16 @@ from unstuck.web.tmf import error as tmf
 
 log = structlog.get_logger()
 STATUS: dict[type[Refused], int] = {Missing: 404, Forbidden: 403, IllegalTransition: 409, Stale: 412, Invalid: 422}
-BY_RULE = {"life-cycle": 409, "signature": 401, "if-match-missing": 428, "current-correction": 409, "not-json": 400}
+BY_RULE = {
+    "life-cycle": 409,
+    "signature": 401,
+    "api-token": 401,
+    "start-first": 409,
+    "verify-before-resolution": 409,
+    "if-match-missing": 428,
+    "current-correction": 409,
+    "not-json": 400,
+}
 TITLES = {
     400: "That cannot be read",
     401: "Who are you?",

@@ -51,7 +51,7 @@ async def front_page(ports: NamedDependency[Ports]) -> Response[str]:
         "The workbench pages are not built yet; use the command line (`unstuck case list`, `unstuck order list`)\n"
         "or the API: /api/v1/fallout-cases, /api/v1/orders, /tmf-api/serviceOrdering/v4/serviceOrder\n"
     )
-    return Response(text, media_type="text/plain; charset=utf-8")
+    return Response(text, media_type="text/plain")
 
 
 def _trusted(secret: str, request: Request[Any, Any, Any], body: bytes, now: datetime) -> None:
