@@ -31,7 +31,7 @@ from unstuck.service.ports import Ports
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.migrate import MigrationError, inspect_server
 from unstuck.store.seal import Signer, seal
-from unstuck.store.unit import AWAY, connect
+from unstuck.store.unit import AWAY, connect, is_away
 
 PARTITIONS_AHEAD = 7
 PARTITIONS_LOCK = 0x70617274  # "part"
@@ -143,7 +143,9 @@ async def _dispatch(dispatcher: Dispatcher) -> None:
     while True:
         try:
             return await dispatcher.run()
-        except AWAY:
+        except AWAY as error:
+            if not is_away(error):
+                raise
             await asyncio.sleep(0.5)
 
 
@@ -162,12 +164,12 @@ def worker_loops(config: Config, ports: Ports) -> list[Loop]:
     pool = ports.store.pool
 
     return [
-        Loop("reap", lambda: reap(ports), every_s=min(1.0, config.lease_s / 4), transient=AWAY),
-        Loop("classify", lambda: classify_due(ports, 200), every_s=0.1, transient=AWAY),
-        Loop("late", lambda: late_due(ports, 200), every_s=0.5, transient=AWAY),
-        Loop("recheck", lambda: recheck_due(ports, 50), every_s=0.5, transient=AWAY),
-        Loop("seal", lambda: seal(pool, key, utc_now(), ship_to), every_s=0.5, transient=AWAY),
-        Loop("partitions", lambda: make_partitions(ports), every_s=3600, transient=AWAY),
+        Loop("reap", lambda: reap(ports), every_s=min(1.0, config.lease_s / 4), away=is_away),
+        Loop("classify", lambda: classify_due(ports, 200), every_s=0.1, away=is_away),
+        Loop("late", lambda: late_due(ports, 200), every_s=0.5, away=is_away),
+        Loop("recheck", lambda: recheck_due(ports, 50), every_s=0.5, away=is_away),
+        Loop("seal", lambda: seal(pool, key, utc_now(), ship_to), every_s=0.5, away=is_away),
+        Loop("partitions", lambda: make_partitions(ports), every_s=3600, away=is_away),
     ]
 
 

@@ -17,10 +17,10 @@ class Loop:
         work: Callable[[], Awaitable[int]],
         *,
         every_s: float,
-        transient: tuple[type[BaseException], ...],
+        away: Callable[[BaseException], bool],
     ) -> None:
         self.name, self._work, self._every_s = name, work, every_s
-        self._transient = transient
+        self._away = away
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -32,7 +32,9 @@ class Loop:
         while not self._stop.is_set():
             try:
                 found = await self._work()
-            except self._transient as error:
+            except Exception as error:
+                if not self._away(error):
+                    raise
                 log.warning("loop waits", loop=self.name, because=str(error))
                 found = 0
             if not found:
