@@ -5,6 +5,14 @@ from hashlib import sha256
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid
 from unstuck.service.ports import Ports
+from unstuck.store.look import token_holder
+
+
+async def holder(ports: Ports, token: bytes) -> Actor | None:
+    """Who holds this API token; None when it is unknown, revoked, or pretends to be one of our own loops."""
+    known = await token_holder(ports.store, sha256(token).hexdigest())
+    who = Actor(*known) if known else None
+    return None if who is None or who.is_machine else who
 
 
 async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str) -> None:
@@ -17,8 +25,5 @@ async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str
         raise Invalid(f"{name!r} cannot be a name: names of our own loops begin like that, or it is not printable")
     if len(secret) < 20:
         raise Invalid("a token has at least 20 characters")
-    await ports.store.pool.execute(
-        "INSERT INTO api_token (id, name, sha256, roles, created_at) VALUES ($1, $2, $3, $4, $5)"
-        " ON CONFLICT (sha256) DO UPDATE SET name = excluded.name, roles = excluded.roles",
-        ports.new_id(), name, sha256(secret.encode()).hexdigest(), list(roles), ports.now(),
-    )  # fmt: skip
+    async with ports.store.unit(ports.now()) as unit:
+        await unit.keep_token(ports.new_id(), name, sha256(secret.encode()).hexdigest(), roles)

@@ -155,9 +155,6 @@ async def _keep(
     unit: Unit, system: str, callback: Callback, body: bytes, of: tuple[Order, int] | None, verdict: str
 ) -> bool:
     """Write the callback as it came, once for each event id; whether it is new."""
-    written = await unit.conn.execute(
-        "INSERT INTO callback VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-        system, callback.id[:200], unit.now, callback.key[:400], of[0].id if of else None, of[1] if of else None,
-        callback.status[:40], verdict, sha256(body).hexdigest(), body,
-    )  # fmt: skip
-    return bool(written == "INSERT 0 1")
+    about = (of[0].id, of[1]) if of else (None, None)
+    row = (callback.key[:400], *about, callback.status[:40], verdict, sha256(body).hexdigest(), body)
+    return await unit.keep_callback(system, callback.id[:200], row)

@@ -18,7 +18,6 @@ from unstuck.service.advance import call_of, stopped
 from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change, classify_timers, stop_cases
 from unstuck.store.rows import Changes, OrderChange, Timer
-from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
 
 GRANT = machine(CLASSIFIER)
@@ -28,7 +27,7 @@ async def classify_due(ports: Ports, limit: int) -> int:
     """Classify the cases that were detected and not yet looked at; how many."""
     now = ports.now()
     async with ports.store.unit(now) as unit:
-        due = await _due(unit, "classify", limit)
+        due = await unit.due_timers("classify", limit)
         changes = Changes(cleared=[(t.subject, t.kind, t.epoch) for t in due])
         for timer in sorted(due, key=lambda t: t.subject):
             case = await unit.case(timer.subject)
@@ -45,7 +44,7 @@ async def late_due(ports: Ports, limit: int) -> int:
     """Say of tasks that wait longer than expected that they are in jeopardy; no state changes. How many looked at."""
     now = ports.now()
     async with ports.store.unit(now) as unit:
-        due = await _due(unit, "late", limit)
+        due = await unit.due_timers("late", limit)
         changes = Changes(cleared=[(t.subject, t.kind, t.epoch) for t in due])
         orders = await unit.orders(sorted({t.subject for t in due}))
         made: dict[UUID, list[Event]] = {}
@@ -62,11 +61,7 @@ async def late_due(ports: Ports, limit: int) -> int:
 async def recheck_due(ports: Ports, limit: int) -> int:
     """Look again at effects that were sent for twice: is there really one? How many looked at."""
     async with ports.store.reading(ports.now()) as unit:
-        rows = await unit.conn.fetch(
-            "SELECT subject, kind, epoch, due, task FROM timer WHERE kind = 'recheck' AND due <= $1 ORDER BY due LIMIT $2",
-            unit.now, limit,
-        )  # fmt: skip
-        timers = [Timer(r["subject"], r["kind"], r["epoch"], r["due"], r["task"]) for r in rows]
+        timers = await unit.timers("recheck", limit)
         calls = [await _recheck_call(ports, unit, timer) for timer in timers]
     for timer, call in zip(timers, calls, strict=True):
         await _recheck(ports, timer, call)
@@ -74,9 +69,7 @@ async def recheck_due(ports: Ports, limit: int) -> int:
 
 
 async def _recheck_call(ports: Ports, unit: Unit, timer: Timer) -> Call:
-    identity = await unit.conn.fetchval(
-        "SELECT identity FROM task WHERE order_id = $1 AND no = $2", timer.subject, timer.task
-    )
+    identity = (await unit.peek(timer.subject))[1][timer.task or 0].identity
     ((key, body, plan_id),) = await unit.commands([(timer.subject, timer.task or 0, identity)])
     shape, pack = await ports.book.both(plan_id)
     return call_of(timer.subject, Task(timer.task or 0, identity=identity), CallKind.ASK, key, body, shape, pack)
@@ -86,11 +79,7 @@ async def _recheck(ports: Ports, timer: Timer, call: Call) -> None:
     outcome = await ports.connectors[call.target].ask(call)
     stop = judge_recheck(outcome)
     async with ports.store.unit(ports.now()) as unit:
-        gone = await unit.conn.fetchval(
-            "DELETE FROM timer WHERE subject = $1 AND kind = $2 AND epoch = $3 RETURNING 1",
-            timer.subject, timer.kind, timer.epoch,
-        )  # fmt: skip
-        if not gone or stop is None:
+        if not await unit.clear(timer) or stop is None:
             return
         order, tasks = await unit.order(timer.subject)
         shape, pack = await ports.book.both(order.plan or "")
@@ -98,8 +87,3 @@ async def _recheck(ports: Ports, timer: Timer, call: Call) -> None:
         changes = Changes(cases=await stop_cases(ports, unit, [found]))
         changes.timers = classify_timers(changes.cases, unit.now)
         await unit.record(changes)
-
-
-async def _due(unit: Unit, kind: str, limit: int) -> list[Timer]:
-    rows = await unit.conn.fetch(sql("due_timers"), unit.now, limit, kind)
-    return [Timer(r["subject"], r["kind"], r["epoch"], r["due"], r["task"]) for r in rows]

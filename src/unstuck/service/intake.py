@@ -69,11 +69,8 @@ async def refuse(ports: Ports, sent: Sent, status: int, because: str) -> None:
 async def keep(ports: Ports, unit: Unit, sent: Sent, status: int, because: str, order_id: UUID | None) -> UUID:
     """Write the intake log: the bytes as they came, and the answer."""
     raw = ports.new_id()
-    await unit.conn.execute(
-        "INSERT INTO intake VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-        raw, unit.now, sent.channel, sent.source, status, because[:500], order_id, sent.media_type[:200], sent.size,
-        digest(sent.body), sent.size > len(sent.body), sent.body,
-    )  # fmt: skip
+    log = (sent.channel, sent.source, status, because[:500], order_id, sent.media_type[:200], sent.size)
+    await unit.keep_intake(raw, log, digest(sent.body), sent.size > len(sent.body), sent.body)
     return raw
 
 
@@ -146,16 +143,12 @@ def _fail(
 
 async def _known(ports: Ports, draft: OrderDraft, sent: Sent) -> Received:
     async with ports.store.unit(ports.now()) as unit:
-        row = await unit.conn.fetchrow(
-            "SELECT o.id, i.sha256 FROM orders o JOIN order_draft d ON d.order_id = o.id JOIN intake i ON i.id = d.raw"
-            " WHERE o.source = $1 AND o.external_id = $2",
-            draft.source, draft.external_id,
-        )  # fmt: skip
-        same = row["sha256"] == digest(sent.body)
-        await keep(ports, unit, sent, 201 if same else 409, "known" if same else "other bytes", row["id"])
+        order_id, sha256 = await unit.known_order(draft.source, draft.external_id)
+        same = sha256 == digest(sent.body)
+        await keep(ports, unit, sent, 201 if same else 409, "known" if same else "other bytes", order_id)
     if not same:
-        raise AlreadyKnown(row["id"])
-    return Received(row["id"], known=True)
+        raise AlreadyKnown(order_id)
+    return Received(order_id, known=True)
 
 
 def _time(text: str) -> datetime | None:

@@ -15,6 +15,7 @@ from unstuck.policy.grant import allowed
 from unstuck.policy.pack import Pack
 from unstuck.service.cases import step_facts
 from unstuck.service.ports import Ports
+from unstuck.store import look
 from unstuck.store.unit import Unit, case_of
 
 View = dict[str, Any]
@@ -24,9 +25,7 @@ CLOSED = tuple(state.value for state in CASE_IS_RESOLVED)
 async def case_view(ports: Ports, case_id: UUID, actor: Actor) -> View:
     """Everything about one case, with the actions allowed to this actor and the refused ones with their reason."""
     async with ports.store.reading(ports.now()) as unit:
-        row = await unit.conn.fetchrow("SELECT * FROM fallout_case WHERE id = $1", case_id)
-        if row is None:
-            raise Missing(f"case {case_id}")
+        row = await look.case_row(unit, case_id)
         case = case_of(row)
         order, tasks = await unit.peek(case.order_id)
         pack = await ports.book.pack(case.pack)
@@ -50,44 +49,49 @@ async def case_view(ports: Ports, case_id: UUID, actor: Actor) -> View:
         }
 
 
+async def open_count(ports: Ports) -> int:
+    """How many cases are open."""
+    return await look.open_cases(ports.store, CLOSED)
+
+
+async def require_database(ports: Ports) -> None:
+    """Raise when the database does not answer."""
+    await look.answers(ports.store)
+
+
+async def evidence_bytes(ports: Ports, case_id: UUID, evidence_id: UUID) -> bytes:
+    """The bytes of one piece of evidence of this case, checked against their digest."""
+    async with ports.store.reading(ports.now()) as unit:
+        found = next((e for e in await unit.evidence(case_id) if e.id == evidence_id), None)
+    if found is None:
+        raise Missing(f"evidence {evidence_id} of this case")
+    return ports.blobs.read(found.sha256)
+
+
 async def find_case(ports: Ports, name: str) -> UUID:
     """A case by id or by its number (`FC-1042`)."""
-    return await _find(ports, name, "FC-", "SELECT id FROM fallout_case WHERE number = $1", "case")
+    return await _find(ports, name, "FC-", "fallout_case", "case")
 
 
 async def find_order(ports: Ports, name: str) -> UUID:
     """An order by id or by its number (`ORD-1042`)."""
-    return await _find(ports, name, "ORD-", "SELECT id FROM orders WHERE number = $1", "order")
+    return await _find(ports, name, "ORD-", "orders", "order")
 
 
 async def case_list(ports: Ports, order_id: UUID | None, state: str | None, queue: str | None, limit: int) -> View:
     """Cases, newest first; `open` is every state that is not resolved."""
-    clauses, values = ["true"], list[Any]()
-    if order_id:
-        values.append(order_id)
-        clauses.append(f"order_id = ${len(values)}")
-    if state == "open":
-        values.append(list(CLOSED))
-        clauses.append(f"state <> ALL(${len(values)})")
-    elif state:
-        values.append(state.upper())
-        clauses.append(f"state = ${len(values)}")
-    if queue:
-        values.append(queue)
-        clauses.append(f"queue = ${len(values)}")
-    query = f"SELECT * FROM fallout_case WHERE {' AND '.join(clauses)} ORDER BY detected_at DESC, id LIMIT {limit + 1}"
+    wanted = {"order_id": order_id, "queue": queue, "state": state.upper() if state and state != "open" else None}
+    where = {column: value for column, value in wanted.items() if value}
     async with ports.store.reading(ports.now()) as unit:
-        rows = await unit.conn.fetch(query, *values)
+        rows = await look.cases(unit, where, CLOSED if state == "open" else (), limit + 1)
     return {"cases": [_case_row(row) for row in rows[:limit]], "more": len(rows) > limit}
 
 
 async def order_view(ports: Ports, order_id: UUID) -> View:
     """One order: its items, tasks, attempts, cases and timeline."""
     async with ports.store.reading(ports.now()) as unit:
-        row = await unit.conn.fetchrow("SELECT * FROM orders WHERE id = $1", order_id)
-        if row is None:
-            raise Missing(f"order {order_id}")
-        cases = await unit.conn.fetch("SELECT * FROM fallout_case WHERE order_id = $1 ORDER BY detected_at", order_id)
+        row = await look.order_row(unit, order_id)
+        cases = await look.cases_of(unit, order_id)
         return {
             **_order_row(row),
             "graph": await _graph(unit, ports, order_id),
@@ -100,19 +104,16 @@ async def order_view(ports: Ports, order_id: UUID) -> View:
 
 async def order_list(ports: Ports, state: str | None, limit: int) -> View:
     """Orders, newest first."""
-    query = "SELECT * FROM orders WHERE $1::text IS NULL OR state = $1 ORDER BY received_at DESC, id LIMIT $2"
     async with ports.store.reading(ports.now()) as unit:
-        rows = await unit.conn.fetch(query, state.upper() if state else None, limit + 1)
+        rows = await look.orders(unit, state.upper() if state else None, limit + 1)
     return {"orders": [_order_row(row) for row in rows[:limit]], "more": len(rows) > limit}
 
 
 async def service_order(ports: Ports, order_id: UUID) -> tuple[View, OrderDraft, list[Any]]:
     """What the TM Forum projection is made of: the order, its draft, its cases."""
     async with ports.store.reading(ports.now()) as unit:
-        row = await unit.conn.fetchrow("SELECT * FROM orders WHERE id = $1", order_id)
-        if row is None:
-            raise Missing(f"order {order_id}")
-        cases = await unit.conn.fetch("SELECT * FROM fallout_case WHERE order_id = $1 ORDER BY detected_at", order_id)
+        row = await look.order_row(unit, order_id)
+        cases = await look.cases_of(unit, order_id)
         graph = await _graph(unit, ports, order_id)
         draft = await unit.draft(order_id)
     return {**_order_row(row), "graph": graph}, draft, [_case_row(case) for case in cases]
@@ -175,11 +176,11 @@ def _actions(verdicts: Any, pack: Pack, correctable: Any) -> View:
 
 
 async def _graph(unit: Unit, ports: Ports, order_id: UUID) -> View:
-    plan_id = await unit.conn.fetchval("SELECT plan FROM orders WHERE id = $1", order_id)
+    plan_id = (await look.order_row(unit, order_id))["plan"]
     if plan_id is None:
         return {"items": [], "tasks": []}
     shape = await ports.book.shape(plan_id)
-    rows = await unit.conn.fetch("SELECT * FROM task WHERE order_id = $1 ORDER BY no", order_id)
+    rows = await look.tasks(unit, order_id)
     tasks = [
         {
             "no": row["no"],
@@ -201,14 +202,7 @@ async def _graph(unit: Unit, ports: Ports, order_id: UUID) -> View:
 
 
 async def _attempts(unit: Unit, order_id: UUID, task: int | None) -> list[View]:
-    rows = await unit.conn.fetch(
-        "SELECT a.task, a.attempt, a.kind, a.identity, a.at, a.owner, c.key, c.body AS request, o.at AS answered_at,"
-        " o.result, o.status, o.code, o.reference, o.body AS reply"
-        " FROM attempt a JOIN command c ON (c.order_id, c.task, c.identity) = (a.order_id, a.task, a.identity)"
-        " LEFT JOIN outcome o ON (o.order_id, o.task, o.attempt, o.day) = (a.order_id, a.task, a.attempt, a.day)"
-        " WHERE a.order_id = $1 AND ($2::smallint IS NULL OR a.task = $2) ORDER BY a.at, a.task, a.attempt LIMIT 500",
-        order_id, task,
-    )  # fmt: skip
+    rows = await look.attempts(unit, order_id, task)
     return [
         {
             "task": row["task"],
@@ -230,24 +224,20 @@ async def _attempts(unit: Unit, order_id: UUID, task: int | None) -> list[View]:
 
 
 async def _callbacks(unit: Unit, order_id: UUID) -> list[View]:
-    rows = await unit.conn.fetch("SELECT * FROM callback WHERE order_id = $1 ORDER BY at LIMIT 500", order_id)
+    rows = await look.callbacks(unit, order_id)
     names = ("system", "event_id", "task", "status", "verdict")
     return [{**{n: row[n] for n in names}, "at": rfc3339(row["at"]), "body": _text(row["body"])} for row in rows]
 
 
 async def _tokens(unit: Unit, case_id: UUID) -> list[View]:
-    rows = await unit.conn.fetch(
-        "SELECT t.body, u.at AS used_at, u.by FROM resume_token t LEFT JOIN resume_use u ON u.token = t.id"
-        " WHERE t.case_id = $1 ORDER BY t.issued_at",
-        case_id,
-    )
+    rows = await look.tokens(unit, case_id)
     return [
         {**msgspec.json.decode(r["body"]), "redeemed_at": rfc3339(r["used_at"]) if r["used_at"] else None} for r in rows
     ]
 
 
 async def _timeline(unit: Unit, stream: UUID) -> list[View]:
-    rows = await unit.conn.fetch("SELECT * FROM event WHERE stream = $1 ORDER BY seq LIMIT 1000", stream)
+    rows = await look.events(unit, stream)
     return [
         {
             "seq": row["seq"],
@@ -274,14 +264,14 @@ def _text(body: bytes) -> str:
     return body[:100_000].decode("utf-8", "replace").replace("\x00", "�")
 
 
-async def _find(ports: Ports, name: str, prefix: str, query: str, what: str) -> UUID:
+async def _find(ports: Ports, name: str, prefix: str, table: str, what: str) -> UUID:
     try:
         if name.upper().startswith(prefix):
             number = int(name[len(prefix) :])
-            found = await ports.store.pool.fetchval(query, number) if 0 < number < 2**63 else None
+            found = await look.by_number(ports.store, table, number) if 0 < number < 2**63 else None
             if found is None:
                 raise Missing(f"{what} {name}")
-            return UUID(str(found))
+            return found
         return UUID(name)
     except ValueError:
         raise Missing(f"{what} {name[:80]}") from None

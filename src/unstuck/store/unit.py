@@ -19,7 +19,7 @@ from unstuck.order.state import Order, Task
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.token import ResumeToken
 from unstuck.store.record import record
-from unstuck.store.rows import Changes, CorrectionRow
+from unstuck.store.rows import Changes, CorrectionRow, Timer
 from unstuck.store.statements import sql
 
 TASK_STATES = {state.value: state for state in TaskState}
@@ -156,6 +156,45 @@ class Unit:
         """The order, task and identity that a command key names."""
         row = await self.conn.fetchrow("SELECT order_id, task, identity FROM command WHERE key = $1", key)
         return (row["order_id"], row["task"], row["identity"]) if row else None
+
+    async def known_order(self, source: str, external_id: str) -> tuple[UUID, str]:
+        """The order that has this source's external id, and the digest of the bytes it came with."""
+        row = await self.conn.fetchrow(sql("known_order"), source, external_id)
+        if row is None:
+            raise Missing(f"order {external_id} of {source}")
+        return row["id"], row["sha256"]
+
+    async def keep_intake(self, raw: UUID, log: tuple[Any, ...], sha256: str, truncated: bool, body: bytes) -> None:
+        """Write what came in, as it came: `log` is channel, source, answer, because, order, media type, size."""
+        query = "INSERT INTO intake VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+        await self.conn.execute(query, raw, self.now, *log, sha256, truncated, body)
+
+    async def keep_callback(self, system: str, event_id: str, row: tuple[Any, ...]) -> bool:
+        """Write a callback once for each event id; whether it is new. `row`: key, order, task, status, verdict, …"""
+        query = "INSERT INTO callback VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
+        return bool(await self.conn.execute(query, system, event_id, self.now, *row) == "INSERT 0 1")
+
+    async def keep_token(self, token_id: UUID, name: str, sha256: str, roles: Sequence[str]) -> None:
+        """Write an API token; the same secret again changes its name and roles."""
+        await self.conn.execute(
+            "INSERT INTO api_token (id, name, sha256, roles, created_at) VALUES ($1, $2, $3, $4, $5)"
+            " ON CONFLICT (sha256) DO UPDATE SET name = excluded.name, roles = excluded.roles",
+            token_id, name, sha256, list(roles), self.now,
+        )  # fmt: skip
+
+    async def due_timers(self, kind: str, limit: int) -> list[Timer]:
+        """Timers that are due, taken by this transaction: its record clears them."""
+        return [Timer(*row) for row in await self.conn.fetch(sql("due_timers"), self.now, limit, kind)]
+
+    async def timers(self, kind: str, limit: int) -> list[Timer]:
+        """Timers that are due, only looked at."""
+        query = "SELECT subject, kind, epoch, due, task FROM timer WHERE kind = $1 AND due <= $2 ORDER BY due LIMIT $3"
+        return [Timer(*row) for row in await self.conn.fetch(query, kind, self.now, limit)]
+
+    async def clear(self, timer: Timer) -> bool:
+        """Take a timer away; whether it was still there."""
+        query = "DELETE FROM timer WHERE subject = $1 AND kind = $2 AND epoch = $3 RETURNING true"
+        return bool(await self.conn.fetchval(query, timer.subject, timer.kind, timer.epoch))
 
     async def record(self, changes: Changes) -> None:
         """Write what was decided, with its events."""

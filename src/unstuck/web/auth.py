@@ -1,7 +1,6 @@
 """Who calls, and whether they may: bearer tokens with roles, denied unless the route's permission is carried."""
 
 from collections.abc import Iterator
-from hashlib import sha256
 from typing import Any
 
 from litestar import Litestar
@@ -13,6 +12,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Forbidden, Refused
 from unstuck.policy.grant import may
+from unstuck.service.accounts import holder
 from unstuck.service.ports import Ports
 
 PUBLIC = "public"
@@ -34,12 +34,7 @@ class WhoIsThere:
         scheme, _, token = header.partition(b" ")
         if scheme.lower() != b"bearer" or not token:
             return NOBODY
-        row = await self._ports.store.pool.fetchrow(
-            "SELECT name, roles FROM api_token WHERE sha256 = $1 AND revoked_at IS NULL",
-            sha256(token.strip()).hexdigest(),
-        )
-        who = Actor(row["name"], frozenset(row["roles"])) if row else NOBODY
-        return NOBODY if who.is_machine else who  # our own loops have no token: this one pretends
+        return await holder(self._ports, token.strip()) or NOBODY
 
 
 def permit(ports: Ports) -> Any:

@@ -204,12 +204,9 @@ async def attach(
 async def read_evidence(ports: NamedDependency[Ports], name: FromPath[str], eid: FromPath[UUID]) -> Response[bytes]:
     """The bytes of one piece of evidence, checked against their digest; never rendered by a browser."""
     case_id = await views.find_case(ports, name)
-    async with ports.store.reading(ports.now()) as unit:
-        found = next((e for e in await unit.evidence(case_id) if e.id == eid), None)
-    if found is None:
-        raise Missing(f"evidence {eid} of this case")
+    data = await views.evidence_bytes(ports, case_id, eid)
     headers = {"Content-Disposition": f'attachment; filename="{eid}"'}
-    return Response(ports.blobs.read(found.sha256), media_type="application/octet-stream", headers=headers)
+    return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 @post("/{name:str}/resolve", opt={"permission": WORK}, status_code=200)

@@ -43,9 +43,7 @@ async def alive() -> Response[bytes]:
 @get("/", opt={"permission": PUBLIC})
 async def front_page(ports: NamedDependency[Ports]) -> Response[str]:
     """Until the workbench is built: what is here, in a few lines of text."""
-    waiting = await ports.store.pool.fetchval(
-        "SELECT count(*) FROM fallout_case WHERE state <> ALL($1)", list(views.CLOSED)
-    )
+    waiting = await views.open_count(ports)
     text = (
         f"Unstuck is running. {waiting} open fallout case(s).\n\n"
         "The workbench pages are not built yet; use the command line (`unstuck case list`, `unstuck order list`)\n"
@@ -80,7 +78,7 @@ def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
     @get("/readyz", opt={"permission": PUBLIC})
     async def ready() -> Response[bytes]:
         """The database answers, and what an operator should know of it."""
-        await ports.store.pool.fetchval("SELECT 1")
+        await views.require_database(ports)
         return as_json({"ok": True, "pack": ports.book.current.document.name, "warnings": list(warnings)})
 
     return Router(

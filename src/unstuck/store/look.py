@@ -1,0 +1,107 @@
+"""Rows to look at: what views are made of. Nothing here locks or changes anything."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from unstuck.kernel.refusal import Missing
+from unstuck.store.statements import sql
+from unstuck.store.unit import Store, Unit
+
+Rows = Sequence[Any]
+LIMIT = 1000
+
+
+async def case_row(unit: Unit, case_id: UUID) -> Any:
+    """One case, its raw bytes too."""
+    return _there(await unit.conn.fetchrow("SELECT * FROM fallout_case WHERE id = $1", case_id), f"case {case_id}")
+
+
+async def order_row(unit: Unit, order_id: UUID) -> Any:
+    """One order."""
+    return _there(await unit.conn.fetchrow("SELECT * FROM orders WHERE id = $1", order_id), f"order {order_id}")
+
+
+async def cases_of(unit: Unit, order_id: UUID) -> Rows:
+    """The cases of an order, oldest first."""
+    query = "SELECT * FROM fallout_case WHERE order_id = $1 ORDER BY detected_at"
+    found: Rows = await unit.conn.fetch(query, order_id)
+    return found
+
+
+async def cases(unit: Unit, where: dict[str, Any], none_of: Sequence[str], limit: int) -> Rows:
+    """Cases, newest first, whose columns equal `where` and whose state is none of `none_of`."""
+    clauses = [f"{column} = ${number}" for number, column in enumerate(where, 2)]
+    query = " AND ".join(["state <> ALL($1)", *clauses])
+    values = [list(none_of), *where.values()]
+    found: Rows = await unit.conn.fetch(
+        f"SELECT * FROM fallout_case WHERE {query} ORDER BY detected_at DESC, id LIMIT {int(limit)}", *values
+    )
+    return found
+
+
+async def orders(unit: Unit, state: str | None, limit: int) -> Rows:
+    """Orders, newest first."""
+    query = "SELECT * FROM orders WHERE $1::text IS NULL OR state = $1 ORDER BY received_at DESC, id LIMIT $2"
+    found: Rows = await unit.conn.fetch(query, state, limit)
+    return found
+
+
+async def tasks(unit: Unit, order_id: UUID) -> Rows:
+    """The tasks of an order, in the order of its plan."""
+    found: Rows = await unit.conn.fetch("SELECT * FROM task WHERE order_id = $1 ORDER BY no", order_id)
+    return found
+
+
+async def attempts(unit: Unit, order_id: UUID, task: int | None) -> Rows:
+    """The calls of an order, or of one of its tasks."""
+    found: Rows = await unit.conn.fetch(sql("look_attempts"), order_id, task)
+    return found
+
+
+async def callbacks(unit: Unit, order_id: UUID) -> Rows:
+    """The callbacks of an order."""
+    found: Rows = await unit.conn.fetch("SELECT * FROM callback WHERE order_id = $1 ORDER BY at LIMIT 500", order_id)
+    return found
+
+
+async def tokens(unit: Unit, case_id: UUID) -> Rows:
+    """The resume tokens of a case."""
+    found: Rows = await unit.conn.fetch(sql("look_tokens"), case_id)
+    return found
+
+
+async def events(unit: Unit, stream: UUID) -> Rows:
+    """The events of a stream, oldest first."""
+    found: Rows = await unit.conn.fetch(f"SELECT * FROM event WHERE stream = $1 ORDER BY seq LIMIT {LIMIT}", stream)
+    return found
+
+
+async def by_number(store: Store, table: str, number: int) -> UUID | None:
+    """The id behind a number that people use; `table` is one of ours, never input."""
+    found: UUID | None = await store.pool.fetchval(f"SELECT id FROM {table} WHERE number = $1", number)
+    return found
+
+
+async def open_cases(store: Store, closed: Sequence[str]) -> int:
+    """How many cases are in none of the `closed` states."""
+    return int(await store.pool.fetchval("SELECT count(*) FROM fallout_case WHERE state <> ALL($1)", list(closed)))
+
+
+async def answers(store: Store) -> None:
+    """Ask the database anything: raises when it is away."""
+    await store.pool.fetchval("SELECT 1")
+
+
+async def token_holder(store: Store, sha256: str) -> tuple[str, frozenset[str]] | None:
+    """Name and roles behind an API token's digest; None for an unknown or revoked one."""
+    row = await store.pool.fetchrow(
+        "SELECT name, roles FROM api_token WHERE sha256 = $1 AND revoked_at IS NULL", sha256
+    )
+    return (row["name"], frozenset(row["roles"])) if row else None
+
+
+def _there(row: Any, what: str) -> Any:
+    if row is None:
+        raise Missing(what)
+    return row
