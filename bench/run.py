@@ -58,6 +58,7 @@ class Side:
 ENGINE = (
     Side("unstuck", own=True),
     Side("floor"),
+    Side("bare"),
     Side("pgqueuer", share=0.25),
     Side("dbos", share=0.1),
     Side("procrastinate", share=0.25),
