@@ -13,9 +13,11 @@ from unstuck.kernel.refusal import Refused, Stale
 from unstuck.repair.outcome import CallKind, Outcome, Result
 from unstuck.service import callbacks, cases, repair, resolve
 from unstuck.service.advance import advance
+from unstuck.service.fire import late_due
 from unstuck.service.repair import Proposal
 from unstuck.store.seal import Signer, seal
 from unstuck.store.statements import sql
+from unstuck.store.unit import Unit
 
 from .conftest import ENGINEER, Rig
 
@@ -248,3 +250,23 @@ async def test_two_answers_for_one_task_in_one_batch_count_once(rig: Rig) -> Non
     await advance(rig.ports, [late, asked], {})
     assert await rig.state(order) == "COMPLETED"
     assert (await rig.events(order)).count("order.completed") == 1
+
+
+async def _jeopardies(rig: Rig) -> int:
+    """How often one overdue warning is said when eight workers look at the same time."""
+    rig.target.will("bookAppointment", Result.ACCEPTED)
+    order = await rig.order("fiber-internet")
+    await rig.run()
+    rig.clock.pass_by(400)
+    await asyncio.gather(*(late_due(rig.ports, 100) for _ in range(8)))
+    return (await rig.events(order)).count("order.jeopardy-raised")
+
+
+async def test_a_timer_that_eight_workers_see_fires_once(rig: Rig) -> None:
+    assert await _jeopardies(rig) == 1
+
+
+async def test_a_timer_that_is_only_looked_at_fires_more_than_once(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: without taking the row, each worker that saw it has its effect."""
+    monkeypatch.setattr(Unit, "due_timers", Unit.timers)
+    assert await _jeopardies(rig) > 1
