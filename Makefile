@@ -33,7 +33,7 @@ check: setup  ## format, lint, types, import contracts, licences
 	@$(VENV)/bin/lint-imports
 	@$(PY) -m proof.licences requirements.lock
 
-bench: setup  ## performance against the other side; ONLY=engine
+bench: setup  ## performance against the other side; ONLY=engine|intake|commands|queue|verify
 	@python3 bench/run.py $(or $(ONLY),engine)
 
 proof: setup  ## the promises; ONLY=P1,P4 SCALE=smoke|gate|release SEED=n
@@ -42,6 +42,7 @@ proof: setup  ## the promises; ONLY=P1,P4 SCALE=smoke|gate|release SEED=n
 scenarios: setup  ## every scenario, over three seeds
 	@for seed in 1 2 3; do $(VENV)/bin/unstuck scenario run all --seed $$seed || exit 1; done
 
+ci: export UNSTUCK_GATE = 1
 ci: check test  ## what CI runs: check, test, proofs at gate scale, scenarios over three seeds
 	@$(MAKE) --no-print-directory proof SCALE=gate
 	@$(MAKE) --no-print-directory scenarios

@@ -1,6 +1,7 @@
 """Benchmarks: one private PostgreSQL, every side on it in turn, measured from outside.
 
     python bench/run.py engine [--orders N] [--runs 5] [--sides floor,pgqueuer,…]
+    python bench/run.py intake | commands | queue | verify [--help]
 
 Standard library only. The peers live in bench/.venv, made from peers.txt when it is missing.
 """
@@ -10,36 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import pwd
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 import venv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-BENCH = Path(__file__).resolve().parent
-PROJECT = BENCH.parent
-POSTGRES = Path(os.environ.get("UNSTUCK_PG_BIN", "/usr/lib/postgresql/15/bin"))
-TICKS_MS = 1000 / os.sysconf("SC_CLK_TCK")
-PHASE_LIMIT_S = 900
-
-# Durability is the same for every side and read back from the server before anything is measured.
-SETTINGS = {
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-    "shared_buffers": "1GB",
-}
+from commands import commands
+from ground import BENCH, PHASE_LIMIT_S, PROJECT, Server, Worker, cpu_ms, machine, server
+from intake import intake
+from verify import verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,106 +72,6 @@ def ensure_env(path: Path) -> Path:
     return python
 
 
-# The server
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A private PostgreSQL, reached over a socket in a directory only its owner can enter."""
-
-    pid: int
-    sockets: Path
-
-    def dsn(self, database: str, user: str) -> str:
-        return f"postgresql://{user}@/{database}?host={quote(str(self.sockets), safe='')}"
-
-    def sql(self, statement: str, database: str = "postgres") -> str:
-        psql = [POSTGRES / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.sockets, "-U", "postgres"]
-        run = subprocess.run([*psql, "-d", database, "-c", statement], check=True, stdout=subprocess.PIPE, text=True)
-        return run.stdout.strip()
-
-    def wait_until(self, question: str, limit_s: float = 30) -> None:
-        """Ask until the answer is true."""
-        deadline = time.monotonic() + limit_s
-        while self.sql(question) != "t":
-            if time.monotonic() > deadline:
-                raise SystemExit(f"still not true after {limit_s} s: {question}")
-            time.sleep(0.05)
-
-
-def postgres_user() -> dict[str, int]:
-    """PostgreSQL refuses to run as root: then it runs as `postgres`."""
-    if os.geteuid() != 0:
-        return {}
-    account = pwd.getpwnam("postgres")
-    return {"user": account.pw_uid, "group": account.pw_gid}
-
-
-@contextmanager
-def server() -> Iterator[Server]:
-    """Start a server on new data in the temporary directory; stop it and remove the data in the end."""
-    account = postgres_user()
-    root = Path(tempfile.mkdtemp(prefix="unstuck-bench-"))
-    process: subprocess.Popen[bytes] | None = None
-    try:
-        if account:
-            os.chown(root, account["user"], account["group"])
-        initdb = [POSTGRES / "initdb", "-D", root / "data", "-U", "postgres", "-A", "trust"]
-        initdb += ["-E", "UTF8", "--no-locale"]
-        subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd=root, **account)
-        settings = SETTINGS | {"listen_addresses": "", "unix_socket_directories": str(root)}
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        with (root / "log").open("wb") as log:
-            postgres = [POSTGRES / "postgres", "-D", root / "data", *options]
-            process = subprocess.Popen(postgres, stderr=log, stdout=log, cwd=root, **account)
-        ready = [POSTGRES / "pg_isready", "-q", "-h", root, "-U", "postgres"]
-        while subprocess.run(ready, check=False).returncode != 0:
-            if process.poll() is not None:
-                raise SystemExit((root / "log").read_text())
-            time.sleep(0.1)
-        started = Server(process.pid, root)
-        for name, value in SETTINGS.items():
-            if (found := started.sql(f"SHOW {name}")) != value:
-                raise SystemExit(f"{name} is {found}, not {value}")
-        started.sql("CREATE ROLE bench LOGIN")
-        yield started
-    finally:
-        if process is not None:
-            process.send_signal(signal.SIGINT)  # fast shutdown
-            process.wait()
-        shutil.rmtree(root, ignore_errors=True)
-
-
-# CPU of a process and everything below it
-
-
-def stat_of(pid: int) -> tuple[int, int] | None:
-    """Parent and ticks used so far, those of its children that have ended included."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return int(fields[1]), sum(map(int, fields[11:15]))
-
-
-def below(root: int) -> dict[int, int]:
-    """Ticks by process, for `root` and every descendant."""
-    stats = {int(entry): stat for entry in os.listdir("/proc") if entry.isdigit() and (stat := stat_of(int(entry)))}
-    found, size = {root}, 0
-    while len(found) > size:
-        size = len(found)
-        found |= {pid for pid, (parent, _) in stats.items() if parent in found}
-    return {pid: stats[pid][1] for pid in found}
-
-
-def cpu_ms(root: int) -> float:
-    """CPU of the tree below `root`. A process that ends while we look would be counted twice: look again."""
-    before, after = below(root), below(root)
-    while before.keys() != after.keys():
-        before, after = after, below(root)
-    return sum(after.values()) * TICKS_MS
-
-
 # One side, one run
 
 
@@ -196,45 +79,6 @@ def cpu_ms(root: int) -> float:
 class Outcome:
     figures: dict[str, float]
     config: object
-
-
-class Worker:
-    """A side's process in its work phase: one JSON object a line, everything else it prints is ignored."""
-
-    def __init__(self, command: list[str | Path], errors: Path) -> None:
-        self.errors = errors
-        with errors.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                command, cwd=BENCH, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True
-            )
-        self.timer = threading.Timer(PHASE_LIMIT_S, self.process.kill)
-        self.timer.start()
-
-    def hear(self, key: str) -> tuple[dict[str, object], float]:
-        """Wait for the line that carries `key`; return it and when it came."""
-        assert self.process.stdout is not None
-        for text in self.process.stdout:
-            now = time.monotonic()
-            if text.startswith("{") and key in (line := json.loads(text)):
-                return line, now
-        raise SystemExit(f"the side ended before it said {key!r}:\n{self.errors.read_text()[-4000:]}")
-
-    def go(self) -> float:
-        assert self.process.stdin is not None
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        return time.monotonic()
-
-    def end(self) -> None:
-        """Closing stdin tells the side that the figures are taken."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-
-    def stop(self) -> None:
-        self.timer.cancel()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
 
 
 def measure(pg: Server, database: str, command: list[str | Path], orders: int) -> Outcome:
@@ -292,21 +136,6 @@ def run_side(pg: Server, side: Side, python: Path, orders: int, run: int) -> Out
 
 
 # The report
-
-
-def machine(pg: Server) -> dict[str, object]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "cpu": cpu[0] if cpu else platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "postgresql": pg.sql("SHOW server_version"),
-        "settings": SETTINGS,
-        "load_at_start": round(os.getloadavg()[0], 2),
-    }
 
 
 def summary(outcomes: list[Outcome], orders: int) -> dict[str, object]:
@@ -368,6 +197,37 @@ def engine(options: argparse.Namespace) -> None:
     (BENCH / "out" / "engine.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
+def queue(options: argparse.Namespace) -> None:
+    """List and case view at a million open and ten million closed cases (about twenty minutes)."""
+    with server() as pg:
+        about = machine(pg)
+        print(json.dumps(about), flush=True)
+        pg.sql("ALTER SYSTEM SET max_wal_size = '16GB'")
+        pg.sql("SELECT pg_reload_conf()")
+        pg.sql("CREATE DATABASE queue OWNER bench")
+        command = [options.python, BENCH / "queues.py", "--dsn", pg.dsn("queue", "bench")]
+        command += ["--admin-dsn", pg.dsn("queue", "postgres")]
+        for name in ("open", "closed", "requests", "readers", "runs"):
+            command += [f"--{name}", str(getattr(options, name))]
+        sides = json.loads(subprocess.run(command, cwd=BENCH, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    names = ("list_p50_ms", "list_p99_ms", "view_p50_ms", "view_p99_ms")
+    ratios = {f"{name}_vs_floor": round(sides["unstuck"][name] / sides["floor"][name], 2) for name in names}
+    report = {
+        "name": "queue",
+        "machine": about,
+        "sides": sides,
+        "ratios": {"vs_floor": ratios["list_p99_ms_vs_floor"], **ratios},
+    }
+    for side, figures in sides.items():
+        print(
+            f"\n{side}: {json.dumps({name: figures[name] for name in names})}, slowest {json.dumps(figures['slowest'])}"
+        )
+        for kind, times in figures["kinds"].items():
+            print(f"  {kind:34} {times['p50_ms']:9.2f} {times['p99_ms']:9.2f} {times['max_ms']:9.2f} ms")
+    (BENCH / "out").mkdir(exist_ok=True)
+    (BENCH / "out" / "queue.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
 def chosen(names: str) -> tuple[Side, ...]:
     """The named sides; without names, every one whose script is there."""
     known = {side.name: side for side in ENGINE}
@@ -392,6 +252,30 @@ def main() -> None:
     named.add_argument("--runs", type=int, default=5)
     named.add_argument("--sides", default="", help=",".join(side.name for side in ENGINE))
     named.set_defaults(bench=engine)
+    named = names.add_parser("queue", help=queue.__doc__)
+    for name, otherwise in (
+        ("open", 1_000_000),
+        ("closed", 10_000_000),
+        ("requests", 3000),
+        ("readers", 4),
+        ("runs", 5),
+    ):
+        named.add_argument(f"--{name}", type=int, default=otherwise)
+    named.set_defaults(bench=queue)
+    named = names.add_parser("verify", help=verify.__doc__)
+    named.add_argument("--orders", type=int, default=6000)
+    named.add_argument("--runs", type=int, default=5)
+    named.set_defaults(bench=verify)
+    named = names.add_parser("intake", help=intake.__doc__)
+    named.add_argument("--seconds", type=float, default=2, help="of every load")
+    named.add_argument("--burst", type=int, default=100_000, help="events; 0 for none")
+    named.add_argument("--runs", type=int, default=5)
+    named.set_defaults(bench=intake)
+    named = names.add_parser("commands", help=commands.__doc__)
+    named.add_argument("--seconds", type=float, default=4, help="of every load")
+    named.add_argument("--cases", type=int, default=10_000)
+    named.add_argument("--runs", type=int, default=5)
+    named.set_defaults(bench=commands)
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the server is stopped too
     options.bench(options)

@@ -10,11 +10,9 @@ import typer
 
 from unstuck.cli.main import app
 from unstuck.config import SECRETS, Config
-from unstuck.fallout import events as fallout_events
 from unstuck.fallout.lifecycle import CASE
-from unstuck.kernel.event import EventType
+from unstuck.fallout.published import DECLARED, PREFIX, TABLE, Row, known_types
 from unstuck.kernel.machine import Machine
-from unstuck.order import events as order_events
 from unstuck.order.lifecycle import ORDER, TASK
 
 ROOT = Path(__file__).resolve().parent
@@ -28,6 +26,7 @@ def pages() -> dict[str, str]:
     return {
         "states.md": "# Life cycles\n" + NOTE + "".join(map(_machine, (ORDER, TASK, CASE))),
         "events.md": "# Events\n" + NOTE + _events(),
+        "published-events.md": "# Published events\n" + NOTE + _published(),
         "settings.md": "# Settings\n" + NOTE + _settings(),
         "commands.md": "# Commands\n" + NOTE + _commands(),
         "refusals.md": "# Refusals\n" + NOTE + _refusals(),
@@ -42,11 +41,42 @@ def _machine(machine: Machine) -> str:  # type: ignore[type-arg]
 
 def _events() -> str:
     intro = (
-        "\nOutside, a type is `unstuck.` and its name. A decisive event moves the version that `If-Match` is compared"
+        "\nWhat goes out, and under which type: published-events.md. A decisive event moves the version that `If-Match` is compared"
         " with.\n\n| type | v | decisive | means |\n|---|---|---|---|\n"
     )
-    known: tuple[EventType, ...] = (*order_events.ALL, *fallout_events.ALL)
-    return intro + "".join(f"| `{e.name}` | {e.v} | {'yes' if e.decisive else ''} | {e.says} |\n" for e in known)
+    return intro + "".join(f"| `{e.name}` | {e.v} | {'yes' if e.decisive else ''} | {e.says} |\n" for e in DECLARED)
+
+
+PUBLISHED = """
+Events go out as CloudEvents 1.0 (structured JSON) to the receivers registered at `/api/v1/subscriptions`, and live at
+`/api/v1/stream`. `subject` is the case or order, `id` its stream and number there, `sequence` the event's place in the
+sealed history. `data` names every id there is of case, order, item, step, customer, correction, evidence and resume
+token (never the token), who did it and when, and the facts of the event; what people wrote and raw payloads stay
+inside. Messages are signed as Standard Webhooks says, arrive at least once (drop what you have by its id) and, for one
+case or order, in order.
+
+## By the names of the specifications
+
+An event that is not built yet names the capability it waits for.
+
+| name | type | when |
+|---|---|---|
+"""
+
+
+def _published() -> str:
+    seeds = sorted({seed for row in TABLE for seed in row.seeds})
+    named = ((seed, row) for seed in seeds for row in TABLE if seed in row.seeds)
+    by_name = "".join(f"| {seed} | `{PREFIX}{row.type}` | {_when(row)} |\n" for seed, row in named)
+    rows = {PREFIX + row.type: f"{_when(row)} | `{row.event}`" for row in reversed(TABLE) if row.event}
+    plain = {PREFIX + event.name: f"{event.says} | `{event.name}`" for event in DECLARED}
+    built = ((kind, rows.get(kind) or plain.get(kind)) for kind in known_types())
+    by_type = "".join(f"| `{kind}` | {says} |\n" for kind, says in built if says)
+    return f"{PUBLISHED}{by_name}\n## Every type\n\n| type | when | of our event |\n|---|---|---|\n{by_type}"
+
+
+def _when(row: Row) -> str:
+    return row.says if row.event else f"{row.says} (waits for {row.waits})"
 
 
 def _settings() -> str:

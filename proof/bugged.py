@@ -6,7 +6,7 @@ The product has no switch for any of them. Each replaces one rule by the mistake
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,19 +17,21 @@ from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Refused
 from unstuck.order import advance as order_advance
 from unstuck.order.advance import Learned
-from unstuck.order.lifecycle import TaskAction, TaskState
+from unstuck.order.lifecycle import ItemState, OrderState, TaskAction, TaskState
 from unstuck.order.plan import OrderDraft
 from unstuck.order.state import Order, Task
 from unstuck.repair import judge
 from unstuck.repair.judge import Judgement, Rules
 from unstuck.repair.outcome import Call, Outcome
 from unstuck.repair.resume import redeem as moved_by
-from unstuck.service import advance, callbacks, cases, intake, repair, resolve, views
+from unstuck.service import advance, callbacks, cases, failures, foreign, intake, repair, resolve, service_orders
 from unstuck.service.ports import Ports
+from unstuck.service.service_orders import Told
 from unstuck.store import unit as store_unit
 from unstuck.store.rows import Changes
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
+from unstuck.web.api import failures as failures_in
 
 COMMITS_AFTER_S = 1.0
 TASK_COLUMNS = ("no", "state", "identity", "attempt", "tries", "asks", "lease", "sent_at", "due")
@@ -80,7 +82,7 @@ def callback_regresses() -> None:
 
 def ack_before_commit() -> None:
     """The answer goes out first; the order is committed a second later, if we live."""
-    submit, shown = intake.submit, views.service_order
+    submit, shown = intake.submit, service_orders.told
     drafts: dict[UUID, OrderDraft] = {}
     later: set[asyncio.Task[None]] = set()
 
@@ -97,10 +99,34 @@ def ack_before_commit() -> None:
         task.add_done_callback(later.discard)
         return intake.Received(order_id, known=False)
 
-    async def service_order(ports: Ports, order_id: UUID) -> Any:
-        return (_promised(order_id), drafts[order_id], []) if order_id in drafts else await shown(ports, order_id)
+    async def told(ports: Ports, order_id: UUID) -> Told:
+        return _promised(order_id, drafts[order_id]) if order_id in drafts else await shown(ports, order_id)
 
-    intake.submit, views.service_order = careless, service_order
+    intake.submit, service_orders.told = careless, told
+
+
+def failure_acked_before_commit() -> None:
+    """The same with reported failures: the answer is known before the commit, and given before it."""
+    later: set[asyncio.Task[None]] = set()
+
+    async def filed(ports: Ports, reports: Sequence[Any], said: "asyncio.Future[list[Any]]") -> None:
+        try:
+            async with ports.store.unit(ports.now()) as unit:
+                said.set_result(await failures.file(ports, unit, reports))
+                await asyncio.sleep(COMMITS_AFTER_S)
+        except Exception as error:
+            if said.done():
+                raise
+            said.set_exception(error)
+
+    async def careless(ports: Ports, reports: Sequence[Any]) -> list[Any]:
+        said: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(filed(ports, reports, said))
+        later.add(task)
+        task.add_done_callback(later.discard)
+        return await said
+
+    failures_in.receive = careless  # type: ignore[attr-defined]
 
 
 def if_match_ignored() -> None:
@@ -133,6 +159,11 @@ def check_then_act_token() -> None:
     resolve.redeem = _look_then_redeem
 
 
+def check_then_act_leave() -> None:
+    """The same with leave for an order manager that is not ours: looked at under no lock, then taken."""
+    foreign.redeem = _look_then_take
+
+
 def token_reused() -> None:
     """A token is good for ever: neither its use nor the step it was issued for is held against it."""
     resolve.require_redeemable = lambda *_args, **_facts: None  # type: ignore[attr-defined]
@@ -143,6 +174,15 @@ def token_reused() -> None:
         await record(self, changes)
 
     Unit.record = forgetful  # type: ignore[method-assign]
+
+
+async def _look_then_take(ports: Ports, token_id: UUID, _text: str, _version: str, actor: Actor) -> None:
+    async with ports.store.unit(ports.now()) as unit:
+        if await unit.conn.fetchval("SELECT 1 FROM resume_use WHERE token = $1", token_id):
+            raise Refused("token-used", "this token was redeemed before")
+    async with ports.store.unit(ports.now()) as unit:
+        query = "INSERT INTO resume_use (token, at, by) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+        await unit.conn.execute(query, token_id, unit.now, actor.id)
 
 
 async def _look_then_redeem(ports: Ports, token_id: UUID, audience: str, actor: Actor) -> None:
@@ -163,14 +203,12 @@ async def _look_then_redeem(ports: Ports, token_id: UUID, audience: str, actor: 
         )  # fmt: skip
 
 
-def _promised(order_id: UUID) -> dict[str, Any]:
-    unknown = dict.fromkeys(("external_id", "received_at", "finished_at", "promised_at"))
-    return {
-        "id": str(order_id),
-        "state": "IN_PROGRESS",
-        "item_states": ["IN_PROGRESS"],
-        "graph": {"tasks": []},
-    } | unknown
+def _promised(order_id: UUID, draft: OrderDraft) -> Told:
+    return Told(
+        id=order_id, number=0, external_id="", state=OrderState.IN_PROGRESS, version=1,
+        item_states=[ItemState.IN_PROGRESS] * len(draft.items), received_at=datetime.now(UTC), promised_at=None,
+        finished_at=None, draft=draft, came={}, words={},
+    )  # fmt: skip
 
 
 def _again(task: Task, outcome: Outcome, rules: Rules, now: datetime, chance: float) -> Judgement:
@@ -187,6 +225,7 @@ BUGS: dict[str, Callable[[], None]] = {
     for bug in (
         new_key_per_retry, blind_retry, expired_lease_runs_again, absent_at_once, callback_regresses,
         ack_before_commit, if_match_ignored, lock_and_load_in_one, check_then_act_token, token_reused,
+        check_then_act_leave, failure_acked_before_commit,
     )
 }  # fmt: skip
 

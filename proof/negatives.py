@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from proof import p4
+from proof import p3, p4, p4_foreign
 from proof.bugged import BUGS
 from proof.chaos import Chaos, Step, draw_plan
+from proof.late import late_commits
 from proof.p1p2 import Ordeal, Outcome, endure
 from proof.races import interleaved_seal, siblings
 from proof.stack import HOME, Stack, fresh_database, place
@@ -101,6 +102,13 @@ async def _token_race(server: EmbeddedServer, seed: int) -> Caught:
     return {"caught": found["more_winners"] > 0, "by": "P4: more than one winner", "count": found["more_winners"]}
 
 
+async def _leave_race(server: EmbeddedServer, seed: int) -> Caught:
+    urls = await fresh_database(server, f"neg_leave_{seed}")
+    found = await p4_foreign.race(urls.app, seed, 20, bug="check_then_act_leave")
+    count = found["foreign_more_winners"]
+    return {"caught": count > 0, "by": "P4: more than one winner", "count": count}
+
+
 async def _token_reused(server: EmbeddedServer, seed: int) -> Caught:
     urls = await fresh_database(server, f"neg_reuse_{seed}")
     # A process of its own, as the bug cannot be taken out again.
@@ -119,6 +127,29 @@ async def _if_match(server: EmbeddedServer, seed: int) -> Caught:
         stack = Stack(server, urls, folder, workers=0, serves=2, bugs={"serve": "if_match_ignored"})
         found = await p4.http_races(stack, seed, 3)
     return {"caught": found["stale_taken"] > 0, "by": "P4: a stale If-Match was taken", "count": found["stale_taken"]}
+
+
+async def _if_match_model(server: EmbeddedServer, seed: int) -> Caught:
+    urls = await fresh_database(server, f"neg_model_{seed}")
+    code = (
+        "import asyncio, json, sys; from proof.p5 import walk; from proof.bugged import BUGS; BUGS['if_match_ignored']();"
+        "v = asyncio.run(walk(sys.argv[1], int(sys.argv[2]), 300)).broken;"
+        "print(json.dumps({law: len(found) for law, found in v.items()}))"
+    )
+    found = await _in_a_process(code, urls.app, str(seed))
+    caught = found["stale_taken"] > 0 and found["not_one_winner"] > 0
+    return {"caught": caught, "by": "P5: a stale version was taken", "count": found["stale_taken"]}
+
+
+async def _failure_acked(_server: EmbeddedServer, seed: int) -> Caught:
+    kills = [p3.Step(after, p3.SERVE, 0.0) for after in (5, 15, 25)]
+    found = (await p3.endure(kills, seed, change="failure_acked_before_commit")).account
+    return {"caught": bool(found.lost), "by": "P3: lost", "count": len(found.lost)}
+
+
+async def _late_commit(_server: EmbeddedServer, seed: int) -> Caught:
+    found = await late_commits(seed, "smoke")
+    return {"caught": found.ok, "by": "P3: a failure that is told to nobody", "count": found.by_cursor}
 
 
 async def _one_statement(server: EmbeddedServer, seed: int) -> Caught:
@@ -152,8 +183,12 @@ async def _in_a_process(code: str, *arguments: str) -> dict[str, Any]:
 
 DIRECT: dict[str, Callable[[EmbeddedServer, int], Awaitable[Caught]]] = {
     "check_then_act_token": _token_race,
+    "check_then_act_leave": _leave_race,
     "token_reused": _token_reused,
     "if_match_ignored": _if_match,
+    "if_match_ignored_by_all": _if_match_model,
+    "failure_acked_before_commit": _failure_acked,
+    "told_by_time": _late_commit,
     "lock_and_load_in_one": _one_statement,
     "seal_by_identity": _seal_by_identity,
 }

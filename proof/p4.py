@@ -3,7 +3,7 @@
 import asyncio
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from proof import p4_foreign
 from proof.bugged import BUGS
 from proof.client import Client
 from proof.stack import Stack, fresh_database, place
@@ -32,10 +33,11 @@ from unstuck.web.tmf.reader import read_order
 
 PROCESSES, EACH = 4, 4
 SCALES = {"smoke": (100, 5), "gate": (1_000, 50), "release": (1_000, 50)}  # races, races over HTTP
-WRONG = (
+OWN_WRONG = (
     "no_winner", "more_winners", "forged_wins", "first_use_lost", "reused_wins", "http_other_than_one", "http_odd",
     "stale_taken",
 )  # fmt: skip
+FOREIGN_SHARE = 2  # of the races: each needs a case worked up to its resolution
 RACER = Actor("proof", frozenset({"engineer"}))
 
 
@@ -53,18 +55,12 @@ async def run(server: EmbeddedServer, scale: str, seed: int) -> dict[str, Any]:
     urls = await fresh_database(server, f"p4_{seed}")
     found = await race(urls.app, seed, races)
     found |= await forgeries(urls.app, seed)
+    found |= await p4_foreign.race(urls.app, seed, races // FOREIGN_SHARE)
+    found |= await p4_foreign.forgeries(urls.app, seed)
     with place() as folder:
         stack = Stack(server, urls, folder, workers=0, serves=2, bugs={})
-        found |= await http_races(stack, seed, over_http)
-    wrong = (
-        "no_winner",
-        "more_winners",
-        "forged_wins",
-        "reused_wins",
-        "http_other_than_one",
-        "http_odd",
-        "stale_taken",
-    )
+        found |= await http_races(stack, seed, over_http, p4_foreign.over_http)
+    wrong = (*OWN_WRONG, *p4_foreign.WRONG)
     return {"ok": not any(found[name] for name in wrong), **found}
 
 
@@ -75,7 +71,7 @@ async def race(url: str, seed: int, races: int, bug: str = "") -> dict[str, int]
             stuck = await fail_orders(ports, f"R-{seed}{bug}", races)
             tokens = [_token(ports, one) for one in stuck]
             await _keep(ports, tokens)
-        wins = await asyncio.to_thread(_race, url, folder, [token.id for token in tokens], bug)
+        wins = await asyncio.to_thread(race_for, url, folder, [token.id for token in tokens], bug, _redeem)
     return {
         "races": races,
         "racers": PROCESSES * EACH,
@@ -107,8 +103,16 @@ async def forgeries(url: str, seed: int, bug: str = "") -> dict[str, int]:
     return {"forgeries": len(bad) + 2, "forged_wins": forged, "first_use_lost": 1 - first_use, "reused_wins": reused}
 
 
-async def http_races(stack: Stack, seed: int, races: int) -> dict[str, int]:
-    """Sixteen resolve one case with the same If-Match over two servers; before, one tries with a version long past."""
+async def http_races(
+    stack: Stack,
+    seed: int,
+    races: int,
+    beside: Callable[[Ports, Sequence[str], int, int], Awaitable[dict[str, int]]] | None = None,
+) -> dict[str, int]:
+    """Sixteen resolve one case with the same If-Match over two servers; before, one tries with a version long past.
+
+    `beside` races for something else over the same servers.
+    """
     config = _config(stack.folder)
     client = Client(stack.serve_urls, stack.folder / "acks.ndjson")
     found = {"http_races": races, "http_other_than_one": 0, "http_odd": 0, "stale_taken": 0}
@@ -131,6 +135,9 @@ async def http_races(stack: Stack, seed: int, races: int) -> dict[str, int]:
             statuses = [status for status, _ in answers]
             found["http_other_than_one"] += statuses.count(200) != 1
             found["http_odd"] += sum(status not in (200, 409, 412) for status in statuses)
+        if beside is not None:
+            async with open_ports(config, stack.urls.app, size=4) as ports:
+                found |= await beside(ports, stack.serve_urls, seed, races)
     finally:
         await client.close()
         stack.stop()
@@ -164,11 +171,13 @@ async def _fail_again(ports: Ports) -> None:
         await advance(ports, arrivals, {})
 
 
-def _race(url: str, folder: Path, tokens: Sequence[UUID], bug: str) -> list[int]:
-    """The wins of each token, over all processes."""
+def race_for(
+    url: str, folder: Path, prizes: Sequence[Any], bug: str, redeem: Callable[[Ports, Any], Awaitable[int]]
+) -> list[int]:
+    """The wins of each prize, over all processes: in each of them four try `redeem` at once."""
     spawn = multiprocessing.get_context("spawn")
     barrier, answers = spawn.Barrier(PROCESSES), spawn.SimpleQueue()
-    work = (url, str(folder), [str(token) for token in tokens], bug, barrier, answers)
+    work = (url, folder, list(prizes), bug, redeem, barrier, answers)
     racers = [spawn.Process(target=_racer, args=work, daemon=True) for _ in range(PROCESSES)]
     for racer in racers:
         racer.start()
@@ -179,19 +188,19 @@ def _race(url: str, folder: Path, tokens: Sequence[UUID], bug: str) -> list[int]
     return [sum(wins) for wins in zip(*(answers.get() for _ in racers), strict=True)]
 
 
-def _racer(url: str, folder: str, tokens: Sequence[str], bug: str, barrier: Any, answers: Any) -> None:
+def _racer(url: str, folder: Path, prizes: Sequence[Any], bug: str, redeem: Any, barrier: Any, answers: Any) -> None:
     if bug:
         BUGS[bug]()
-    answers.put(asyncio.run(_redeem_all(url, Path(folder), [UUID(token) for token in tokens], barrier)))
+    answers.put(asyncio.run(_redeem_all(url, folder, prizes, redeem, barrier)))
 
 
-async def _redeem_all(url: str, folder: Path, tokens: Sequence[UUID], barrier: Any) -> list[int]:
+async def _redeem_all(url: str, folder: Path, prizes: Sequence[Any], redeem: Any, barrier: Any) -> list[int]:
     wins = []
     async with open_ports(_config(folder), url, size=EACH + 1) as ports:
         await asyncio.gather(*(ports.store.pool.fetchval("SELECT pg_sleep(0.05)") for _ in range(EACH)))
-        for token in tokens:
+        for prize in prizes:
             barrier.wait(timeout=60)
-            wins.append(sum(await asyncio.gather(*(_redeem(ports, token) for _ in range(EACH)))))
+            wins.append(sum(await asyncio.gather(*(redeem(ports, prize) for _ in range(EACH)))))
     return wins
 
 
@@ -219,7 +228,7 @@ async def _prepare(client: Client, path: str) -> tuple[int, int, str]:
     _, shown = await client.post(f"{path}/start", {}, shown["version"])
     stale = shown["version"]
     proof = {"type": "document", "source": "proof", "content": "the cause is gone", "proves_resolution": True}
-    _, attached = await client.post(f"{path}/evidence", proof)
+    _, attached = await client.post(f"{path}/evidence", proof, stale)
     evidence = attached["evidence"]["id"]
     _, shown = await client.post(f"{path}/verify", {"evidence": [evidence]}, attached["version"])
     return stale, shown["version"], evidence

@@ -1,4 +1,4 @@
-"""`python -m proof.run --scale smoke|gate|release --seed N [--only P1,P2,P4,P7,NEG]`: the promises, a line for each."""
+"""`python -m proof.run --scale smoke|gate|release --seed N [--only P1,P2,P3,…]`: the promises, a line for each."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from proof import f9, negatives, p1p2, p4, report
+from proof import f9, negatives, p1p2, p3, p4, p5, p11, redeploy, report
 from proof.stack import HOME, database, place
 
 OUT = HOME / "proof" / "out"
@@ -56,6 +56,30 @@ async def _p1_p2(wanted: argparse.Namespace) -> dict[str, Result]:
     }
 
 
+async def _p3(wanted: argparse.Namespace) -> dict[str, Result]:
+    return {"P3": _told(await p3.run(wanted.scale, wanted.seed))}
+
+
+async def _p5(wanted: argparse.Namespace) -> dict[str, Result]:
+    with database() as server:
+        return {"P5": _told(await p5.run(server, wanted.scale, wanted.seed))}
+
+
+async def _p11(wanted: argparse.Namespace) -> dict[str, Result]:
+    return {"P11": _told(await p11.run(wanted.scale, wanted.seed))}
+
+
+async def _redeploy(wanted: argparse.Namespace) -> dict[str, Result]:
+    return {"REDEPLOY": _told(await redeploy.run(wanted.scale, wanted.seed))}
+
+
+def _told(found: dict[str, Any]) -> Result:
+    """Its verdict and its figures; what does not add up is named at once."""
+    for name, offenders in found.get("offenders", {}).items():
+        print(f"  {name}: {json.dumps(offenders, default=str)}", file=sys.stderr)
+    return bool(found.pop("ok")), found
+
+
 async def _p4(wanted: argparse.Namespace) -> dict[str, Result]:
     with database() as server:
         found = await p4.run(server, wanted.scale, wanted.seed)
@@ -84,8 +108,12 @@ async def _negatives(wanted: argparse.Namespace) -> dict[str, Result]:
 KNOWN = ("promise", "ok", "seed", "commit", "scale", "runs")
 GROUPS: dict[tuple[str, ...], Callable[[argparse.Namespace], Awaitable[dict[str, Result]]]] = {
     ("P1", "P2"): _p1_p2,
+    ("P3",): _p3,
     ("P4",): _p4,
+    ("P5",): _p5,
     ("P7",): _p7,
+    ("P11",): _p11,
+    ("REDEPLOY",): _redeploy,
     ("NEG",): _negatives,
 }
 
@@ -101,7 +129,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m proof.run", description=__doc__)
     parser.add_argument("--scale", choices=("smoke", "gate", "release"), default="smoke")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default="", help="P1,P2,P4,P7,NEG; P1 and P2 are one run")
+    parser.add_argument(
+        "--only", default="", help=f"{','.join(names for group in GROUPS for names in group)}; P1 and P2 are one run"
+    )
     parser.add_argument("--bug", choices=negatives.NAMES, default="", help="with --only NEG: this one alone")
     parser.add_argument("--out", type=Path, default=OUT, help="where <P>.json is kept")
     parser.add_argument("--keep", type=Path, help="keep logs, ledgers and the journal of P1+P2 here")

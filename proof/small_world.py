@@ -16,19 +16,22 @@ from uuid import UUID
 
 import msgspec
 
-from unstuck.app import open_ports, signer
+from unstuck.app import keyring, open_ports
 from unstuck.config import Config
 from unstuck.engine.dispatch import Dispatcher, reap
 from unstuck.fallout import case as commands
+from unstuck.fallout.failure import Failure
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid, Missing, Refused
 from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.outcome import Call, Outcome, Result
-from unstuck.service import callbacks, cases, intake, repair, resolve
+from unstuck.service import callbacks, cases, failures, intake, orders, repair, resolve
+from unstuck.service.done import CorrectionDone
 from unstuck.service.fire import classify_due, late_due, recheck_due
 from unstuck.service.ports import Ports
-from unstuck.store.seal import Signer, seal
+from unstuck.store.keys import KeyFiles
+from unstuck.store.seal import seal
 from unstuck.store.server import Urls
 
 ANA = Actor("person:ana", frozenset({"repair-agent", "fallout-manager", "engineer"}))
@@ -50,6 +53,7 @@ class World:
     urls: Urls
     verifier: str
     elsewhere: list[str]
+    keys: KeyFiles
 
 
 class Target:
@@ -99,25 +103,28 @@ ANSWERS: dict[str, Callable[[str], Outcome]] = {
 async def small_world(urls: Urls, folder: Path, seed: int, orders: int = 30) -> AsyncIterator[World]:
     """Fill the migrated, empty database of `urls`; evidence, key and shipped checkpoints are files in `folder`."""
     config = Config(data=str(folder), pack="minimal", speed=SPEED)
-    key, shipped = signer(config), folder / "checkpoints"
+    keys, shipped = keyring(config), folder / "checkpoints"
     async with open_ports(config, urls.app, size=4) as opened:
         target = Target(seed)
         names = opened.book.current.document.targets
         ports = msgspec.structs.replace(opened, connectors=dict.fromkeys(names, target))
+        await _report(ports)
         await submit(ports, orders, random.Random(seed))
+        await _report(ports, again=True)
         await run(ports, target, names)
-        await _seal(ports, key, shipped, 1)
+        await _seal(ports, keys, shipped, 1)
         await _work(ports, seed)
+        await _manage(ports)
         await run(ports, target, names)
-        await _seal(ports, key, shipped, 2)
+        await _seal(ports, keys, shipped, 2)
         notes = [path.read_text() for path in sorted(shipped.glob("*.txt"))]
-        yield World(ports, urls, key.verifier(), notes)
+        yield World(ports, urls, keys.verifiers()[0], notes, keys)
 
 
-async def _seal(ports: Ports, key: Signer, shipped: Path, round: int) -> None:
+async def _seal(ports: Ports, keys: KeyFiles, shipped: Path, round: int) -> None:
     """Twice: what committed last may still have been in sight of a transaction under way."""
     for n in range(2):
-        await seal(ports.store.pool, key, now() + timedelta(minutes=10 * round + 2 * n), shipped)
+        await seal(ports.store.pool, keys, now() + timedelta(minutes=10 * round + 2 * n), shipped)
 
 
 async def submit(ports: Ports, orders: int, dice: random.Random, name: str = "WEB") -> None:
@@ -135,6 +142,29 @@ async def submit(ports: Ports, orders: int, dice: random.Random, name: str = "WE
         if n % 7 == 0:
             await intake.submit(ports, draft, sent)
     await intake.refuse(ports, intake.Sent("api", "webshop", "text/plain", b"no order", 8), 400, "unreadable")
+
+
+async def _report(ports: Ports, *, again: bool = False) -> None:
+    """Another system reports: about its own orders and ours, before they came and after, twice and with other bytes."""
+    oms = Actor("the order manager", frozenset({"integration"}))
+    said = []
+    for n in range(8):
+        body: dict[str, Any] = {
+            "sourceSystem": "webshop" if n % 2 else "oms",
+            "sourceEventId": f"e-{n}{'-again' if again and n % 3 else ''}",
+            "serviceOrderId": f"WEB-{n}" if n % 2 else f"so-{n}",
+            "serviceOrderItemId": "1",
+            "customerId": f"C{n}",
+            "correlationId": f"corr-{n}",
+            "reasonCode": "DUPLICATE_SUBSCRIBER_MISMATCH",
+            "message": f"it stopped{' again' if again else ''}",
+            "categoryHint": "ACTIVATION",
+            "severityHint": "HIGH",
+            "orderVersion": f"v{n}",
+        }
+        data = msgspec.json.encode(body)
+        said.append(failures.Report(msgspec.json.decode(data, type=Failure), data, oms))
+    await failures.receive(ports, [*said, said[0]])
 
 
 async def run(ports: Ports, target: Target, names: Iterable[str]) -> None:
@@ -167,12 +197,28 @@ async def _call_back(ports: Ports, system: str, key: str, said: str) -> None:
 
 
 async def _work(ports: Ports, seed: int) -> None:
-    about = "SELECT c.id, concat_ws(' ', external_id, step, reason) AS what FROM fallout_case c JOIN orders o ON o.id = order_id"
+    about = "SELECT c.id, concat_ws(' ', external_id, step, reason) AS what FROM fallout_case c LEFT JOIN orders o ON o.id = order_id"
     for row in await ports.store.pool.fetch(about):
         try:
             await Agent(ports, row["id"], random.Random(f"{seed} {row['what']}")).work()
         except Refused:
             continue  # the life cycle or a rule says no: as in life, it stays where it is
+
+
+async def _manage(ports: Ports) -> None:
+    """Orders of every kind under every command on whole orders; many are refused, and that is history too."""
+    rows = await ports.store.pool.fetch("SELECT id FROM orders ORDER BY external_id")
+    moves = (orders.suspend, orders.fail, orders.resolve_failure, orders.resume, orders.cancel, orders.abort)
+    for row in rows[::3]:
+        order_id = row["id"]
+        await orders.patch(ports, order_id, None, ANA, orders.Patch(False, b'{"description":"a gift"}'))
+        await orders.assess_cancellation(ports, orders.Asked(order_id, "withdrawn", b'{"reason":"withdrawn"}'), ANA)
+        for move in moves:
+            version = await ports.store.pool.fetchval("SELECT version FROM orders WHERE id = $1", order_id)
+            try:
+                await move(ports, order_id, version, ANA, "as agreed")
+            except Refused:
+                continue
 
 
 class Agent:
@@ -195,6 +241,9 @@ class Agent:
         document = await self._attach(EvidenceType.DOCUMENT, proves=True)
         await self._attach(EvidenceType.SCREENSHOT, proves=False)
         match case.reason, case.system:
+            case "reported", _:
+                await self._prove([document])
+                await self._resolve("resume", [document], "RETRY_FAILED_STEP")
             case "unplannable", _:
                 await self._prove([document])
                 await self._resolve("cancel", [document])
@@ -226,9 +275,10 @@ class Agent:
     async def _attach(self, kind: EvidenceType, *, proves: bool) -> UUID:
         described = Evidence(self._id, kind, "", 0, "text/plain", "desk", "", now(), proves_resolution=proves)
         data = f"{kind} of {self._id}".encode()
-        case, kept = await repair.attach(self._ports, self._id, self._version, ANA, data, described)
-        self._version = case.version
-        return kept.id
+        done = await repair.attach(self._ports, self._id, self._version, ANA, data, described)
+        self._version = done.version
+        assert isinstance(done.evidence, Evidence)
+        return done.evidence.id
 
     async def _prove(self, evidence: list[UUID]) -> None:
         self._version = (await cases.verify(self._ports, self._id, self._version, ANA, evidence, "seen")).version
@@ -236,13 +286,12 @@ class Agent:
     async def _repair(self, action: str, reason: str, given: dict[str, Any]) -> None:
         for turn in ("reject", "apply"):
             proposal = repair.Proposal(action, reason, f"{turn} it", given)
-            case, row = await repair.propose(self._ports, self._id, self._version, ANA, proposal)
-            if turn == "reject":
-                case, _ = await repair.reject(self._ports, self._id, case.version, ANA, row.id, "a second thought")
-            else:
-                case, _ = await repair.apply(self._ports, self._id, case.version, ANA, row.id)
-            self._version = case.version
+            done = await repair.propose(self._ports, self._id, self._version, ANA, proposal)
+            assert isinstance(done.correction, CorrectionDone)
+            named = (self._ports, self._id, done.version, ANA, done.correction.id)
+            done = await (repair.reject(*named, "a second thought") if turn == "reject" else repair.apply(*named))
+            self._version = done.version
 
     async def _resolve(self, decision: str, evidence: list[UUID], mode: str | None = None) -> None:
         how = resolve.Decision(decision, evidence, mode, "done")
-        self._version = (await resolve.resolve(self._ports, self._id, self._version, ANA, how))[0].version
+        self._version = (await resolve.resolve(self._ports, self._id, self._version, ANA, how)).version

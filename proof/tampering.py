@@ -44,7 +44,7 @@ NEW_VALUE = {
 NEW_NUMBER = "coalesce({0}, 0) + 1000"
 # A copy of a row that nobody made, and what of it must be new.
 FORGED = {
-    "orders": "id = gen_random_uuid(), external_id = 'forged'",
+    "orders": "id = gen_random_uuid(), external_id = 'forged', number = -1",
     "order_draft": "order_id = gen_random_uuid()",
     "command": "identity = 99, key = 'forged'",
     "dead_identity": "identity = 99",
@@ -52,11 +52,13 @@ FORGED = {
     "attempt": "attempt = 99",
     "outcome": "attempt = 99",
     "callback": "event_id = 'forged'",
-    "fallout_case": "id = gen_random_uuid(), dedup_key = 'forged'",
+    "fallout_case": "id = gen_random_uuid(), dedup_key = 'forged', number = -1",
     "correction": "id = gen_random_uuid()",
     "evidence": "id = gen_random_uuid()",
     "resume_token": "id = gen_random_uuid()",
     "resume_use": "token = gen_random_uuid()",
+    "order_annotation": "id = gen_random_uuid()",
+    "cancel_service_order": "id = gen_random_uuid()",
     "event": "seq = 1000, xid = pg_current_xact_id()",
     "leaf": "n = -1, seq = 1000",
     "checkpoint": "size = 1000000",
@@ -200,7 +202,7 @@ async def edit_event_and_leaf(hand: Hand) -> None:
 
 
 async def rewrite_history(hand: Hand) -> None:
-    """An event, its leaf and the sealer's record changed to fit; the checkpoints in the database thrown away."""
+    """An event, its leaf, the stored tree and the sealer's record changed to fit; the checkpoints in the database thrown away."""
     await edit_event_and_leaf(hand)
     await hand.conn.execute("DELETE FROM checkpoint")
     await _fit_seal(hand)
@@ -286,6 +288,8 @@ async def _fit_seal(hand: Hand) -> None:
     for row in await hand.conn.fetch("SELECT hash FROM leaf ORDER BY n"):
         tree.append(row["hash"])
     await hand.conn.execute("UPDATE seal SET size = $1, frontier = $2", tree.size, tree.packed())
+    await hand.conn.execute("DELETE FROM tile")
+    await hand.conn.executemany("INSERT INTO tile VALUES ($1, $2, $3)", tree.tiles)
 
 
 def _other(dice: random.Random, values: tuple[str, ...], current: str) -> str:

@@ -21,6 +21,10 @@ import uvloop
 from sides.plan import PREDECESSORS, RESPONSE, STEPS, SUCCESSORS, TARGET_OF, TARGETS
 from sides.protocol import Ready, Side, work
 from unstuck.app import calm_the_collector, read_pack, utc_now
+from unstuck.connect.address import Allowed
+from unstuck.connect.jws import TokenSigner
+from unstuck.connect.tmf import OrderManagers
+from unstuck.connect.webhook import HttpWebhooks
 from unstuck.engine.dispatch import Dispatcher
 from unstuck.kernel.ids import uuid7
 from unstuck.order.plan import OrderDraft, OrderItem
@@ -28,11 +32,12 @@ from unstuck.policy.check import load as checked
 from unstuck.repair.outcome import Call, Outcome, Result
 from unstuck.service.book import Book
 from unstuck.service.intake import Sent, submit
-from unstuck.service.ports import Ports
+from unstuck.service.ports import Foreign, Outside, Ports
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.migrate import migrate
 from unstuck.store.seal import Signer, seal
 from unstuck.store.unit import connect
+from unstuck.store.vault import FileVault
 
 ROOM, BATCH, LINGER_S, LOADERS = 200, 1000, 0.005, 16
 BODY = RESPONSE.encode()
@@ -97,6 +102,8 @@ async def ports_of(dsn: str, target: Instant) -> AsyncIterator[Ports]:
             store=store, book=Book(store, pack), now=utc_now,
             new_id=lambda: uuid7(utc_now(), secrets.randbits(74)), chance=lambda: 0.5,
             connectors=dict.fromkeys(TARGETS, target), blobs=FileBlobs(Path(folder)), lease_s=30.0, worker="bench",
+            outside=Outside(HttpWebhooks(Allowed(), utc_now), FileVault(Path(folder) / "secrets.key"), "urn:unstuck:bench"),
+            foreign=Foreign(TokenSigner("bench", lambda: [b"b" * 32]), OrderManagers(HttpWebhooks(Allowed(), utc_now), Path(folder))),
         )  # fmt: skip
     await store.pool.close()
 
@@ -111,7 +118,7 @@ async def load(dsn: str, orders: int) -> None:
             for number in numbers:
                 items = (OrderItem("1", "bench", characteristics={"pad": PAD}),)
                 draft = OrderDraft(f"B-{number}", "bench", f"C-{number}", items)
-                await submit(ports, draft, Sent("bench", "bench", "application/json", b"%d" % number, 8))
+                await submit(ports, draft, Sent("bench", "bench", "application/json", b"%08d" % number, 8))
 
         await asyncio.gather(*(loader() for _ in range(LOADERS)))
 

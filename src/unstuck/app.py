@@ -8,33 +8,70 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import msgspec
 import structlog
 
 from unstuck.config import Config
+from unstuck.connect.address import allowed
 from unstuck.connect.http import HttpConnector
+from unstuck.connect.jws import TokenSigner
+from unstuck.connect.note import NotePost
+from unstuck.connect.tmf import OrderManagers
+from unstuck.connect.webhook import TIMEOUT_S, HttpWebhooks
 from unstuck.engine.dispatch import Dispatcher, reap
 from unstuck.engine.loops import Loop
+from unstuck.engine.relay import Relay
+from unstuck.engine.resume import resume_round
 from unstuck.kernel.ids import uuid7
 from unstuck.policy.check import load
 from unstuck.policy.hurry import hurried
 from unstuck.policy.pack import Pack
+from unstuck.service import hub
 from unstuck.service.book import Book
+from unstuck.service.decisions import KIND as DECISION
+from unstuck.service.decisions import decision_messages
 from unstuck.service.fire import classify_due, late_due, recheck_due
-from unstuck.service.ports import Ports
+from unstuck.service.foreign import expire_due
+from unstuck.service.once import forget_old
+from unstuck.service.outbox import Patience, Renderer, cloud_event_messages
+from unstuck.service.ports import Foreign, Outside, Ports
+from unstuck.service.shipping import ship_next
+from unstuck.service.sources import watch
 from unstuck.store.blobs import FileBlobs
+from unstuck.store.keys import KeyFiles
 from unstuck.store.migrate import MigrationError, inspect_server
-from unstuck.store.seal import Signer, seal
+from unstuck.store.seal import seal
 from unstuck.store.unit import AWAY, connect, is_away
+from unstuck.store.vault import FileVault
+from unstuck.web.tmf import notifications
 
+SERVER_PATIENCE_S = 3.0  # somebody waits for the answer; thrice this is what a lost connection costs at most
+WORKER_PATIENCE_S = 15.0  # a statement of a worker may be large: all that is to be sealed after a burst
 PARTITIONS_AHEAD = 7
 PARTITIONS_LOCK = 0x70617274  # "part"
+RENDERERS: Mapping[str, Renderer] = {
+    "cloudevents": cloud_event_messages,
+    DECISION: decision_messages,
+    hub.KIND: notifications.messages,
+}
+
+
+class Stderr:
+    """Where log lines go. On a full disk a line is lost, and never the work that it tells of."""
+
+    def write(self, text: str) -> None:
+        """Write it now, or not at all."""
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), text.encode("utf-8", "backslashreplace"))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def log_plainly() -> None:
@@ -46,7 +83,7 @@ def log_plainly() -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", Stderr())),
     )
 
 
@@ -79,10 +116,12 @@ async def fit_server(url: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def open_ports(config: Config, url: str, *, size: int = 8) -> AsyncIterator[Ports]:
-    """Everything the service needs, closed again at the end."""
+async def open_ports(
+    config: Config, url: str, *, size: int = 8, patience_s: float | None = None
+) -> AsyncIterator[Ports]:
+    """Everything the service needs, closed again at the end. The database is waited for `patience_s` a statement."""
     async with AsyncExitStack() as stack:
-        store = await connect(url, size=size)
+        store = await connect(url, size=size, patience_s=patience_s)
         stack.push_async_callback(store.pool.close)
         pack, contents = current_pack(config)
         await store.keep_pack(pack.hash, pack.document.name, msgspec.json.encode(contents), utc_now())
@@ -91,6 +130,7 @@ async def open_ports(config: Config, url: str, *, size: int = 8) -> AsyncIterato
             room = pack.document.targets[target].room if target in pack.document.targets else 8
             connectors[target] = HttpConnector(base, utc_now, connections=room)
             stack.push_async_callback(connectors[target].close)
+        reached, others = await stack.enter_async_context(outside(config))
         yield Ports(
             store=store,
             book=Book(store, pack),
@@ -101,18 +141,29 @@ async def open_ports(config: Config, url: str, *, size: int = 8) -> AsyncIterato
             blobs=FileBlobs(config.data_dir / "evidence"),
             lease_s=config.lease_s,
             worker=f"{socket.gethostname()}:{os.getpid()}",
+            outside=reached,
+            foreign=others,
         )
 
 
-def signer(config: Config) -> Signer:
-    """The signing key: a file of 32 bytes, made at first use, readable to its owner alone."""
-    path = Path(config.signing_key_file or config.data_dir / "signing.key")
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return Signer(config.origin, path.read_bytes())
+@asynccontextmanager
+async def outside(config: Config) -> AsyncIterator[tuple[Outside, Foreign]]:
+    """What events out need: the way to strangers, the key of their secrets, the name we publish under; and how orders
+    that are not ours go on, under the same name."""
+    webhooks = HttpWebhooks(allowed(config.webhook_allow), utc_now, timeout_s=min(TIMEOUT_S, config.lease_s / 3))
+    vault = FileVault(Path(config.secrets_key_file or config.data_dir / "secrets.key"))
+    try:
+        name = config.public_url or f"urn:unstuck:{config.origin}"
+        tokens = TokenSigner(name, keyring(config).seeds)
+        managers = OrderManagers(webhooks, config.data_dir / "secrets")
+        yield Outside(webhooks, vault, name), Foreign(tokens, managers)
+    finally:
+        await webhooks.close()
+
+
+def keyring(config: Config) -> KeyFiles:
+    """The signing keys: files of 32 bytes, readable to their owner alone; the first is made at first use."""
+    return KeyFiles(config.origin, Path(config.signing_key_file or config.data_dir / "signing.key"))
 
 
 def calm_the_collector() -> None:
@@ -126,17 +177,19 @@ async def work(config: Config, url: str) -> None:
     """A worker: dispatcher, reaper, timers, sealer; ends cleanly at SIGTERM or SIGINT."""
     log_plainly()
     await fit_server(url)
-    async with open_ports(config, url) as ports:
+    async with open_ports(config, url, patience_s=WORKER_PATIENCE_S) as ports:
         room = {name: config.room or ports.book.current.document.targets[name].room for name in config.targets}
         dispatcher = Dispatcher(ports, room)
         loops = worker_loops(config, ports)
+        relay = Relay(ports, RENDERERS, patience=Patience(lease_s=config.lease_s))
         await make_partitions(ports)
         calm_the_collector()
-        _on_signal(lambda: [stop() for stop in (*(loop.stop for loop in loops), dispatcher.stop)])
+        _on_signal(lambda: [stop() for stop in (*(loop.stop for loop in loops), dispatcher.stop, relay.stop)])
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop.run())
             group.create_task(_dispatch(dispatcher))
+            group.create_task(relay.run())
 
 
 async def _dispatch(dispatcher: Dispatcher) -> None:
@@ -159,16 +212,25 @@ async def make_partitions(ports: Ports) -> int:
 
 def worker_loops(config: Config, ports: Ports) -> list[Loop]:
     """The background duties of a worker beside dispatching."""
-    key = signer(config)
+    keys = keyring(config)
     ship_to = Path(config.checkpoint_dir) if config.checkpoint_dir else None
-    pool = ports.store.pool
+    pool, post = ports.store.pool, NotePost()
 
     return [
         Loop("reap", lambda: reap(ports), every_s=min(1.0, config.lease_s / 4), away=is_away),
         Loop("classify", lambda: classify_due(ports, 200), every_s=0.1, away=is_away),
         Loop("late", lambda: late_due(ports, 200), every_s=0.5, away=is_away),
         Loop("recheck", lambda: recheck_due(ports, 50), every_s=0.5, away=is_away),
-        Loop("seal", lambda: seal(pool, key, utc_now(), ship_to), every_s=0.5, away=is_away),
+        *(
+            [Loop("ship", lambda: ship_next(ports, post, config.checkpoint_url), every_s=1.0, away=is_away)]
+            if config.checkpoint_url
+            else []
+        ),
+        Loop("seal", lambda: seal(pool, keys, utc_now(), ship_to), every_s=0.2, away=is_away),
+        Loop("token expiry", lambda: expire_due(ports, 200), every_s=0.5, away=is_away),
+        Loop("resume", lambda: resume_round(ports), every_s=0.2, away=is_away),
+        Loop("silence", lambda: watch(ports), every_s=1.0, away=is_away),
+        Loop("answers", lambda: forget_old(ports, 1000), every_s=60, away=is_away),
         Loop("partitions", lambda: make_partitions(ports), every_s=3600, away=is_away),
     ]
 
@@ -185,7 +247,7 @@ async def serve(config: Config, url: str) -> None:
 
     log_plainly()
     warnings = await fit_server(url)
-    async with open_ports(config, url, size=16) as ports:
+    async with open_ports(config, url, size=16, patience_s=SERVER_PATIENCE_S) as ports:
         app = build(ports, callback_secret=config.callback_secret, body_limit=config.body_limit, warnings=warnings)
         await server(app, config.host, config.port).serve()
 

@@ -29,7 +29,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     targets: dict[str, str] = {}
     callback_secret: str = ""
     signing_key_file: str = ""
+    secrets_key_file: str = ""
+    webhook_allow: str = ""
     checkpoint_dir: str = ""
+    checkpoint_url: str = ""
     origin: str = "unstuck.local"
     lease_s: float = 30.0
     speed: float = 1.0

@@ -58,6 +58,33 @@ def test_a_resume_token_works_once(tmp_path: Path) -> None:
     assert found["races"] >= 100
 
 
+def test_nothing_that_was_acknowledged_is_lost_and_all_of_it_is_told(tmp_path: Path) -> None:
+    found = prove(tmp_path, "P3")["P3"]
+    assert found["ok"], found["runs"]
+    assert (found["kills"], found["database_kills"]) == (6, 2)
+    assert (found["lost"], found["undelivered"], found["unheard"], found["out_of_order"]) == (0, 0, 0, 0)
+    assert found["late_missed"] == 0 < found["late_missed_by_a_cursor"]
+
+
+def test_what_was_decided_on_an_old_version_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    found = prove(tmp_path, "P5")["P5"]
+    assert found["ok"], found["runs"]
+    assert found["steps"] >= 2_000
+    assert found["races"] > 50
+
+
+def test_without_its_database_it_says_not_now_and_is_back_by_itself(tmp_path: Path) -> None:
+    found = prove(tmp_path, "P11")["P11"]
+    assert found["ok"], found["runs"]
+    assert found["not_now"] > 0
+
+
+def test_restarts_and_new_keys_under_load_cost_nobody_anything(tmp_path: Path) -> None:
+    found = prove(tmp_path, "REDEPLOY")["REDEPLOY"]
+    assert found["ok"], found["runs"]
+    assert found["rotations"] == 2
+
+
 @pytest.mark.parametrize("bug", NAMES)
 def test_the_proof_catches_a_seeded(bug: str, bugs: dict[str, Any]) -> None:
     assert bugs[bug]["caught"], bugs[bug]

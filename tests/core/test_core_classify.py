@@ -12,9 +12,12 @@ from unstuck.kernel.condition import holds
 from unstuck.policy.check import CASE_FACTS
 
 ROWS = PACK.fallout.mappings
+HINTS = ("ACTIVATION", "RESOURCE", "DATA", "FIELD", "BILLING")
 # What makes a condition true: the one thing about a row that cannot be read off its columns.
 MAKES_TRUE = {
     'reason == "refused" && message.contains("address")': {"reason": "refused", "raw_message": "no such address here"},
+    **{f'category_hint == "{hint}"': {"category_hint": hint} for hint in HINTS},
+    'source == "person"': {"source": "person"},
 }
 
 
@@ -53,13 +56,12 @@ def test_each_filled_cell_of_a_row_counts(number):
     if row.reason:
         assert says((row,), _with(stop, reason="overdue"))[1] is TRIAGE
     if row.when:
-        assert says((row,), _with(stop, raw_message=""))[1] is TRIAGE
+        assert says((row,), _with(stop, raw_message="", category_hint="", source=""))[1] is TRIAGE
 
 
 def _with(stop, **changes):
-    return case(
-        stop.state, **{**{f: getattr(stop, f) for f in ("system", "raw_code", "reason", "raw_message")}, **changes}
-    )
+    names = ("system", "raw_code", "reason", "raw_message", "category_hint", "source")
+    return case(stop.state, **{**{name: getattr(stop, name) for name in names}, **changes})
 
 
 def test_what_no_row_knows_goes_to_triage():

@@ -149,7 +149,11 @@ def test_resolving_returns_to_the_state_it_failed_from():
 def test_no_case_closes_without_a_resolution():
     closes_from = {at for at, _, to in CASE.edges() if to is CaseState.CLOSED}
     assert closes_from == CASE_IS_RESOLVED - {CaseState.CLOSED}
-    assert {to for at, _, to in CASE.edges() if at in CASE_IS_RESOLVED} == {CaseState.CLOSED, CaseState.QUEUED}
+    assert {to for at, _, to in CASE.edges() if at in CASE_IS_RESOLVED} == {
+        CaseState.CLOSED,
+        CaseState.QUEUED,
+        CaseState.IN_PROGRESS,
+    }
 
 
 def test_only_a_verified_repair_lets_the_order_go_on():

@@ -36,6 +36,8 @@ ROUTER = "send: {customer: order.customer, service: =router, item: item.id, mode
 # rule, file, what is replaced by what, the text on whose line the finding must stand
 BAD = [
     ("yaml", PRODUCTS, "offers:", "offers: [", "title: Fiber"),
+    ("known-state", "dialects.yaml", "INITIAL: acknowledged", "INITIAL: nowhere", "INITIAL: nowhere"),
+    ("known-event", "dialects.yaml", ": serviceOrderCreateEvent", ": somethingEvent", ": somethingEvent"),
     ("sections", DESK, MINIMAL[DESK], "- a\n- list\n", "- a"),
     ("known-section", DESK, "version:", "versions: 1\nversion:", "versions:"),
     ("once", RECOVERY, "targets:", "roles: {}\ntargets:", "roles: {}"),

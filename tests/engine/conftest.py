@@ -18,6 +18,10 @@ import msgspec
 import pytest
 
 from unstuck.app import read_pack
+from unstuck.connect.address import allowed
+from unstuck.connect.jws import TokenSigner
+from unstuck.connect.tmf import OrderManagers
+from unstuck.connect.webhook import HttpWebhooks
 from unstuck.engine.dispatch import Dispatcher, reap
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.ids import uuid7
@@ -27,12 +31,13 @@ from unstuck.repair.outcome import Call, Outcome, Result
 from unstuck.service.book import Book
 from unstuck.service.fire import classify_due, late_due, recheck_due
 from unstuck.service.intake import Sent, submit
-from unstuck.service.ports import Ports
+from unstuck.service.ports import Foreign, Outside, Ports
 from unstuck.store.binaries import find_binaries
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer
 from unstuck.store.unit import connect
+from unstuck.store.vault import FileVault
 
 ENGINEER = Actor("ana", frozenset({"engineer", "fallout-manager"}))
 
@@ -169,12 +174,15 @@ async def rig_on(server: EmbeddedServer, folder: Path) -> AsyncIterator[Rig]:
     pack, clock = load(files), Clock()
     await store.keep_pack(pack.hash, "minimal", msgspec.json.encode(files), clock())
     target = Target(clock)
+    webhooks = HttpWebhooks(allowed("127.0.0.0/8"), clock)
     ports = Ports(
         store=store, book=Book(store, pack), now=clock, new_id=lambda: uuid7(clock(), secrets.randbits(74)),
         chance=lambda: 0.0, connectors=dict.fromkeys(pack.document.targets, target), blobs=FileBlobs(folder),
-        lease_s=30.0, worker="w0",
+        lease_s=30.0, worker="w0", outside=Outside(webhooks, FileVault(folder / "secrets.key"), "urn:unstuck:test"),
+        foreign=Foreign(TokenSigner("urn:unstuck:test", lambda: [b"t" * 32]), OrderManagers(webhooks, folder)),
     )  # fmt: skip
     yield Rig(ports, clock, target, urls.app)
+    await webhooks.close()
     await store.pool.close()
 
 

@@ -105,11 +105,11 @@ async def test_sixteen_resolvers_against_a_flushing_engine_never_deadlock_and_on
     held = []
     for order in orders:
         case = await _in_progress(rig, order)
-        _, row = await repair.propose(
+        proposed = await repair.propose(
             rig.ports, case, await _version(rig, case), ENGINEER,
             Proposal("correct_data", "typing_error", "wrong model", {"fields": {"model": "BX-2"}}),
         )  # fmt: skip
-        await repair.apply(rig.ports, case, await _version(rig, case), ENGINEER, row.id)
+        await repair.apply(rig.ports, case, await _version(rig, case), ENGINEER, proposed.correction.id)
         evidence = [e["id"] for e in await rig.pool.fetch("SELECT id FROM evidence WHERE case_id = $1", case)]
         held.append((case, await _version(rig, case), evidence))
     noise = [await rig.order("phone-line") for _ in range(40)]

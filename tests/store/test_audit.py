@@ -11,8 +11,8 @@ from proof.small_world import Target, run, submit
 from proof.tampering import Act, Hand, kinds, rewrite_history
 
 from unstuck.store.audit import Report, verify
-from unstuck.store.notes import BadNote, read_keys, read_note
 from unstuck.store.seal import Signer
+from unstuck.verifier.note import BadNote, Key, Keys
 
 KINDS = kinds()
 BY_WHICH_CHECK = {
@@ -148,16 +148,16 @@ async def test_a_checkpoint_counts_only_when_a_trusted_key_signed_exactly_it(lab
 @pytest.mark.parametrize("line", ["", "unstuck.local", "unstuck.local+00000000+AQID", "n+1+!"])
 async def test_an_unreadable_key_is_refused(line: str) -> None:
     with pytest.raises(BadNote):
-        read_keys([line])
+        Key(line)
 
 
 def test_a_signed_text_that_is_no_checkpoint_is_refused() -> None:
     signer = Signer("unstuck.local", b"s" * 32)
-    keys = read_keys([signer.verifier()])
-    assert read_note(signer.note(5, b"r" * 32), keys).size == 5
+    keys = Keys(signer.verifier())
+    assert keys.read(signer.note(5, b"r" * 32))[0].size == 5
     signed = signer.note(-5, b"r" * 32)
     with pytest.raises(BadNote, match="no checkpoint"):
-        read_note(signed, keys)
+        keys.read(signed)
 
 
 async def test_an_audit_while_everything_moves_is_clean() -> None:

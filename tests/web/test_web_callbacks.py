@@ -215,6 +215,6 @@ async def test_a_callback_that_is_too_large_is_not_read(house: House) -> None:
 async def test_without_a_secret_no_callback_is_trusted(house: House) -> None:
     body = told("k")
     async with served(build(house.ports, callback_secret="", body_limit=1000)) as url:
-        headers = signature(body, "whsec_", house.clock())
+        headers = signature(body, "whsec_", house.clock()) | {"Content-Type": "application/json"}
         async with house.client.post(f"{url}/api/v1/callbacks/provisioning", data=body, headers=headers) as answer:
             assert answer.status == 401

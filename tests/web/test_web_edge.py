@@ -22,8 +22,9 @@ EVERY_KIND = [
     ("GET", CASES, None, 200), ("GET", "/api/v1/orders", None, 200),
     ("GET", "/nowhere", None, 404), ("GET", CASES + "/FC-1", None, 404), ("GET", TMF + "/ORD-1", None, 404),
     ("DELETE", CASES, None, 405), ("PATCH", TMF, b"{}", 405), ("POST", TMF, b"{}", 403),
-    ("POST", CASES + "/FC-1/start", b"{}", 428), ("GET", CASES + "?limit=0", None, 422), ("GET", CASES + "?limit=x", None, 400),
-    ("POST", CASES + "/FC-1/evidence", b"{", 400), ("POST", CASES + "/FC-1/evidence", b"x" * 10_000_001, 413),
+    ("POST", CASES + "/FC-1/start", b"{}", 428), ("GET", CASES + "?limit=0", None, 422), ("GET", CASES + "?limit=x", None, 422),
+    ("POST", CASES + "/FC-1/corrections/preview", b"{", 400), ("POST", CASES + "/FC-1/corrections/preview", b"x" * 10_000_001, 413),
+    ("GET", "/api/v1/openapi.json", None, 200), ("GET", "/api/v1/incidents", None, 501), ("POST", "/api/v1/tasks/1/start", None, 501),
     ("POST", "/api/v1/callbacks/billing", b"{}", 401),
 ]  # fmt: skip
 
@@ -59,12 +60,12 @@ async def test_a_trace_id_that_is_not_safe_in_a_log_is_replaced(house: House, gi
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("DELETE", CASES, {"GET", "HEAD", "OPTIONS"}),
+        ("DELETE", CASES, {"GET", "HEAD", "POST", "OPTIONS"}),
         ("PUT", CASES + "/FC-1", {"GET", "HEAD", "OPTIONS"}),
         ("GET", CASES + "/FC-1/start", {"POST", "OPTIONS"}),
         ("HEAD", CASES + "/FC-1/resolve", {"POST", "OPTIONS"}),
-        ("GET", TMF, {"POST", "OPTIONS"}),
-        ("DELETE", TMF + "/ORD-1", {"GET", "HEAD", "OPTIONS"}),
+        ("DELETE", TMF, {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("DELETE", TMF + "/ORD-1", {"GET", "HEAD", "PATCH", "OPTIONS"}),
         ("TRACE", "/healthz", {"GET", "HEAD", "OPTIONS"}),
         ("PROPFIND", "/healthz", {"GET", "HEAD", "OPTIONS"}),
     ],
@@ -112,8 +113,9 @@ async def test_a_filter_that_cannot_be_is_pointed_at(house: House, query: str) -
 
 
 async def test_a_filter_nobody_matches_finds_nothing(house: House) -> None:
-    for query in ("state=no-such-state", "queue=NOBODY", "state=open&queue=x"):
-        assert await house.get(f"{CASES}?{query}") == {"cases": [], "more": False}
+    nothing = {"cases": [], "next": None, "more": False, "complete": True, "silent_sources": []}
+    for query in ("state=CLOSED", "queue=NOBODY", "state=open&queue=x"):
+        assert await house.get(f"{CASES}?{query}") == nothing
     assert (await house.call("GET", f"{CASES}?order_id=ORD-0")).status == 404
 
 
@@ -131,7 +133,7 @@ async def test_the_unexpected_says_only_its_trace_id(house: House, monkeypatch: 
     async def broken(*_given: Any) -> Any:
         raise KeyError("the password is swordfish")
 
-    monkeypatch.setattr("unstuck.web.api.cases.views.case_list", broken)
+    monkeypatch.setattr("unstuck.web.api.cases.lists.cases", broken)
     with capture_logs() as logged:
         answer = await house.call("GET", CASES, headers={"X-Trace-Id": "find-me"})
     assert answer.status == 500 and answer.headers["Content-Type"] == "application/problem+json"
@@ -150,7 +152,7 @@ async def test_a_wrong_question_of_ours_is_a_500_not_the_database_away(
     async def broken(*_given: Any) -> Any:
         await house.ports.store.pool.fetchval("SELECT $1::int", 2**40)  # an asyncpg InterfaceError, and ours
 
-    monkeypatch.setattr("unstuck.web.api.cases.views.case_list", broken)
+    monkeypatch.setattr("unstuck.web.api.cases.lists.cases", broken)
     with capture_logs():
         assert (await house.call("GET", CASES)).status == 500
 
@@ -159,7 +161,7 @@ async def test_what_breaks_after_taking_an_order_tells_no_more(house: House, mon
     async def broken(*_given: Any) -> Any:
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr("unstuck.web.tmf.service_order.views.service_order", broken)
+    monkeypatch.setattr("unstuck.web.tmf.service_order.service_orders.told", broken)
     body = json.dumps(order(fiber())).encode()
     with capture_logs():
         answer = await house.submit(body)

@@ -24,7 +24,9 @@ async def a_case(house: House) -> Any:
 
 
 async def attach(house: House, case: Any, body: Any, **more: Any) -> Answer:
-    return await house.call("POST", f"{CASES}/{case['id']}/evidence", body, **more)
+    """Attach to the case as it is now, unless a version is given."""
+    version = (await house.get(f"{CASES}/{case['id']}"))["version"]
+    return await house.call("POST", f"{CASES}/{case['id']}/evidence", body, **{"version": version, **more})
 
 
 async def test_what_was_attached_comes_back_byte_by_byte(house: House, case: Any) -> None:
@@ -113,7 +115,7 @@ async def test_a_correction_of_evidence_is_of_the_same_case(house: House, case: 
 
 
 WRONG = [
-    ({}, "/type"), ({"type": "rumour"}, "/type"), ({"content": ""}, "/content"), ({"content": None}, "/content"),
+    ({"type": "rumour"}, "/type"), ({"content": ""}, "/content"), ({"content": None}, "/content"),
     ({"content_base64": "eA=="}, "/content"), ({"content_base64": "not base64!"}, "/content_base64"), ({"source": ""}, "/source"),
     ({"source": "a\x00b"}, "/source"), ({"source": "two\nlines"}, "/source"), ({"source": "x" * 201}, "/source"),
     ({"media_type": "text/\x00"}, "/media_type"), ({"media_type": "a\r\nX: y"}, "/media_type"), ({"media_type": ""}, "/media_type"),
@@ -124,17 +126,27 @@ WRONG = [
 @pytest.mark.parametrize(("change", "pointer"), WRONG, ids=str)
 async def test_wrong_evidence_is_pointed_at(house: House, case: Any, change: dict[str, Any], pointer: str) -> None:
     before = len((await house.get(f"{CASES}/{case['id']}"))["evidence"])
-    answer = await attach(house, case, {**MAIL, **change} if change else {})
+    answer = await attach(house, case, {**MAIL, **change})
     assert (answer.status, answer.rule, answer.pointers) == (422, "valid-input", [pointer])
     assert len((await house.get(f"{CASES}/{case['id']}"))["evidence"]) == before
 
 
-async def test_evidence_is_added_to_any_version_unless_one_is_named(house: House, case: Any) -> None:
+async def test_evidence_says_which_version_it_is_for(house: House, case: Any) -> None:
+    silent = await attach(house, case, MAIL, version=None)
+    assert (silent.status, silent.rule) == (428, "if-match-missing")
     assert (await attach(house, case, MAIL, version=1)).status == 412
     now = (await house.get(f"{CASES}/{case['id']}"))["version"]
     answer = await attach(house, case, MAIL, version=now)
-    assert (answer.status, answer.json["version"]) == (201, now + 1)
-    assert (await attach(house, case, MAIL)).status == 201
+    assert (answer.status, answer.json["version"], answer.headers["ETag"]) == (201, now + 1, f'"{now + 1}"')
+
+
+async def test_all_evidence_of_a_case_is_listed(house: House, case: Any) -> None:
+    kept = (await attach(house, case, MAIL)).json["evidence"]
+    listed = await house.get(f"{CASES}/{case['id']}/evidence", "support")
+    assert (
+        listed["evidence"][-1] == kept and listed["evidence"] == (await house.get(f"{CASES}/{case['id']}"))["evidence"]
+    )
+    assert (await house.call("GET", f"{CASES}/{LATER}/evidence")).status == 404
 
 
 async def test_too_much_evidence_is_refused(house: House, case: Any) -> None:

@@ -131,7 +131,7 @@ async def cancelled(house: House, placed: Any) -> Any:
     case = await house.case_of(placed["id"])
     at, version = f"{CASES}/{case['id']}", case["version"]
     body = {"type": "document", "source": "mail", "content": "withdrawn", "proves_resolution": True}
-    proof = (await house.call("POST", f"{at}/evidence", body)).json
+    proof = (await house.call("POST", f"{at}/evidence", body, version=version)).json
     version = proof["version"]
     for command, given in (
         ("assign", {"to": "me"}), ("start", {}), ("verify", {"evidence": []}),

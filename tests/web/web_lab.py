@@ -235,7 +235,7 @@ async def opened(cluster: EmbeddedServer, template: str, folder: Path) -> AsyncI
     """A fresh database behind the application, served on a free port; gone at the end."""
     name = f"web_{next(NUMBERS)}"
     urls = cluster.create_database(name, template=template)
-    config = Config(data=str(folder), callback_secret=SECRET)
+    config = Config(data=str(folder), callback_secret=SECRET, webhook_allow="127.0.0.0/8")
     async with AsyncExitStack() as stack:
         stack.callback(cluster.drop_database, name)
         clock = Clock()

@@ -22,6 +22,23 @@ SECTIONS = {
 }
 
 
+@app.command("open")
+def open_case(
+    order: str,
+    reason_code: str,
+    seen: str,
+    item: Annotated[str, typer.Option()] = "",
+    step: Annotated[str, typer.Option()] = "",
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Open a case on an order that stands still. Example: unstuck case open ORD-1001 customer_called "no light" """
+    body = {"order": order, "reason_code": reason_code, "seen": seen, "item": item, "step": step}
+    taken = Api(url, token).call("POST", CASES, body)
+    show(taken, as_json, f"{taken['number']}  {taken['was']}")
+
+
 @app.command("list")
 def list_cases(
     order: Annotated[str | None, typer.Option()] = None,
@@ -35,7 +52,13 @@ def list_cases(
     """Cases, newest first. Example: unstuck case list --queue FIXED_ACTIVATION_L2"""
     wanted = None if state == "all" else state
     found = Api(url, token).get(CASES, order_id=order, state=wanted, queue=queue, limit=limit)
-    show(found, as_json, table(found["cases"], ("number", "state", "code", "step", "system", "queue", "owner")))
+    rows = table(found["cases"], ("number", "state", "code", "step", "system", "queue", "owner"))
+    silent = ", ".join(found["silent_sources"])
+    show(
+        found,
+        as_json,
+        f"{rows}\n\nnot heard for too long, their failures would be missing: {silent}" if silent else rows,
+    )
 
 
 @app.command("show")
@@ -179,6 +202,7 @@ def evidence(
     file: Path,
     source: str,
     proves: Annotated[bool, typer.Option("--proves-resolution")] = False,
+    version: Version = None,
     url: Url = None,
     token: Token = None,
     as_json: Json = False,
@@ -188,7 +212,7 @@ def evidence(
         fail(f"{file} is no file", WRONG_USE)
     content = base64.b64encode(file.read_bytes()).decode()
     body = {"type": kind, "source": source, "content_base64": content, "proves_resolution": proves}
-    done = Api(url, token).call("POST", f"{CASES}/{quote(case)}/evidence", body)
+    done = Api(url, token).command(case, "evidence", body, version)
     show(done, as_json, f"evidence {done['evidence']['id']}  sha256 {done['evidence']['sha256']}")
 
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from unstuck.cli import audit, cases, orders, parts, policy, scenarios, up
+from unstuck.cli import audit, cases, orders, parts, policy, scenarios, sources, subscriptions, up
 from unstuck.cli.said import COULD_NOT, fail
 
 app = typer.Typer(
@@ -15,6 +15,8 @@ app = typer.Typer(
 )
 app.add_typer(orders.app, name="order")
 app.add_typer(cases.app, name="case")
+app.add_typer(sources.app, name="source")
+app.add_typer(subscriptions.app, name="subscription")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(scenarios.app, name="scenario")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from unstuck.config import Config, from_environment
 ROLES = ("support", "repair-agent", "approver", "fallout-manager", "engineer", "auditor", "integration", "admin")
 SYSTEMS = {"provisioning": "A", "inventory": "A", "billing": "A", "warehouse": "B", "field": "C"}
 READY_WAIT_S = 60
+LOOPBACK = "127.0.0.0/8"  # the demo world is there, and is no stranger
 
 
 def up(
@@ -64,10 +66,11 @@ class Stack:
         self.tokens: dict[str, str] = {}
         self.targets: dict[str, str] = dict(settings.targets)
         self.admin = ""
+        self.order_manager = ""
         self._server: Any = None
         self._database_url = settings.database_url
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._stopping = False
+        self._trouble = ""  # why the database does not come back
 
     def start(self) -> None:
         """Bring everything up; returns when the server answers."""
@@ -87,14 +90,28 @@ class Stack:
         died = dict.fromkeys(self._children, 0.0)
         while True:
             time.sleep(0.2)
-            if self._server is not None:
-                self._server.restart_if_dead()
+            self._mind_database()
             for name, child in list(self._children.items()):
                 if child.poll() is None or name == "simulate" or time.monotonic() - died[name] < 1:
                     continue
                 died[name] = time.monotonic()
-                print(f"unstuck: {name} ended with {child.returncode}; starting it again", file=sys.stderr)
+                _tell(f"{name} ended with {child.returncode}; starting it again")
                 self._child(name, *_arguments(child))
+
+    def _mind_database(self) -> None:
+        """Bring it back when it died. What prevents that, as a full disk does, may pass: it is told and tried again."""
+        from unstuck.store.binaries import ServerError
+        from unstuck.store.unit import AWAY
+
+        if self._server is None:
+            return
+        try:
+            self._server.restart_if_dead()
+            self._trouble = ""
+        except (ServerError, *AWAY) as error:
+            if not self._trouble:
+                _tell(f"the database cannot be started, and is tried again: {error}")
+            self._trouble = str(error) or type(error).__name__
 
     def stop(self) -> None:
         """Stop every process, the database last."""
@@ -113,6 +130,7 @@ class Stack:
         database = {"pid": self._server.pid, "url": self._server.superuser_url} if self._server else {}
         return {
             "url": self.url, "tokens": self.tokens, "systems": self.targets, "admin": self.admin, "pids": pids,
+            "order_manager": self.order_manager,
             "database": database, "data": str(self.data),
         }  # fmt: skip
 
@@ -169,6 +187,7 @@ class Stack:
             fail("the demo world did not start; its message is above")
         said = json.loads(line)
         self.targets, self.admin = said["systems"], said["admin"]
+        self.order_manager = said.get("order_manager", "")
 
     def _child(self, name: str, *arguments: str, out: int | None = None) -> subprocess.Popen[bytes]:
         log = (self.data / "log").resolve()
@@ -189,6 +208,7 @@ class Stack:
             "UNSTUCK_TARGETS": json.dumps(self.targets),
             "UNSTUCK_CALLBACK_SECRET": self._secret(),
             "UNSTUCK_CHECKPOINT_DIR": self.settings.checkpoint_dir or str(self.data / "checkpoints"),
+            "UNSTUCK_WEBHOOK_ALLOW": self.settings.webhook_allow or (LOOPBACK if self.demo else ""),
         }
         return {**os.environ, **{name: value for name, value in given.items() if value}}
 
@@ -223,6 +243,12 @@ class Stack:
                 time.sleep(0.02)
         self.stop()
         fail(f"the server did not start; see {self.data}/log/serve.log (is port {self.port} taken?)")
+
+
+def _tell(text: str) -> None:
+    """A line for who reads our log; on a full disk nobody does."""
+    with suppress(OSError):
+        print(f"unstuck: {text}", file=sys.stderr, flush=True)
 
 
 def _arguments(child: subprocess.Popen[bytes]) -> list[str]:

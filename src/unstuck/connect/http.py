@@ -140,7 +140,7 @@ class HttpConnector:
         elif status == 202:
             outcome.result = Result.ACCEPTED
         elif status in PROVEN_NOT_DONE:
-            outcome.result, outcome.retry_after_s = Result.BUSY, _seconds(retry_after, now)
+            outcome.result, outcome.retry_after_s = Result.BUSY, wait_wished(retry_after, now)
             outcome.code = code or PROVEN_NOT_DONE[status]
         elif 400 <= status < 500 and status != 408:
             outcome.result, outcome.code = Result.REFUSED, code or f"HTTP_{status}"
@@ -190,7 +190,7 @@ def _decoded(body: bytes) -> Reply | None:
         return None
 
 
-def _seconds(text: str, now: datetime) -> float:
+def wait_wished(text: str, now: datetime) -> float:
     """Retry-After, as seconds or as a date; what is neither, or is over, is no wish."""
     if text.isascii() and text.isdigit():
         return min(float(text), 3600.0)

@@ -11,6 +11,7 @@ from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseSt
 from unstuck.kernel.actor import Grant
 from unstuck.kernel.canonical import digest
 from unstuck.kernel.event import Event, EventType
+from unstuck.kernel.ids import rfc3339
 from unstuck.kernel.refusal import IllegalTransition, Refused
 from unstuck.repair.correction import Correction
 from unstuck.repair.evidence import Evidence
@@ -18,9 +19,11 @@ from unstuck.repair.token import ResumeMode, ResumeToken
 
 
 class Case(msgspec.Struct):
-    """One case. All fields are recorded (the fold of its events) but the two texts of strangers.
+    """One case. All fields are recorded (the fold of its events) but the texts of strangers.
 
-    `item` and `step` are keys of the order's plan; `attempt` is the fence the failure was seen at.
+    `item` and `step` are keys of the order's plan, or the words of the `source` that reported it; `attempt` is the
+    fence the failure was seen at. Without `order_id` the order is somebody else's, or has not come yet. `unredeemed` is
+    the resume token that its order manager has not taken yet.
     """
 
     id: UUID
@@ -28,7 +31,7 @@ class Case(msgspec.Struct):
     state: CaseState
     version: int
     seq: int
-    order_id: UUID
+    order_id: UUID | None
     item: str
     step: str
     task: int | None
@@ -53,10 +56,23 @@ class Case(msgspec.Struct):
     resolved_by: str = ""
     resolved_at: datetime | None = None
     correction: UUID | None = None
+    source: str = ""
+    order_ref: str = ""
+    order_version: str = ""
+    customer: str = ""
+    correlation_id: str = ""
+    category_hint: str = ""
+    severity_hint: str = ""
+    unredeemed: UUID | None = None
 
     @property
     def is_open(self) -> bool:
         return self.state not in CASE_IS_RESOLVED
+
+    @property
+    def goes_on_elsewhere(self) -> bool:
+        """Whether its order manager is the source that reported it, and no step of ours."""
+        return self.task is None and self.source not in ("", "person")
 
 
 class Classify(msgspec.Struct, frozen=True):
@@ -136,9 +152,18 @@ class Settle(msgspec.Struct, frozen=True):
 
 
 class Repeat(msgspec.Struct, frozen=True):
+    """The same failure again; when it was reported: by which `source`, as which `event`, and what it `was` here."""
+
     code: str
     attempt: int
     sha256: str
+    source: str = ""
+    event: str = ""
+    was: str = ""
+
+
+class Link(msgspec.Struct, frozen=True):
+    order_id: UUID
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -174,6 +199,7 @@ Command = (
     | Resolve
     | Settle
     | Repeat
+    | Link
     | Note
     | Escalate
     | Reopen
@@ -234,7 +260,11 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
             facts = {"by_what": command.by_what, "sha256": command.sha256, "resolution": "settled_outside"}
             return (made.moved(events.SETTLED, CaseAction.SETTLE, None, **facts),)
         case Repeat():
-            return (made.kept(events.REPEATED, code=command.code, attempt=command.attempt, sha256=command.sha256),)
+            by = {"source": command.source, "event": command.event, "was": command.was} if command.source else {}
+            same = {"code": command.code, "attempt": command.attempt, "sha256": command.sha256}
+            return (made.kept(events.REPEATED, **same, **by),)
+        case Link():
+            return (made.kept(events.LINKED, order=str(command.order_id)),)
         case Note():
             return (made.kept(events.NOTED, text=command.text),)
         case Escalate():
@@ -244,6 +274,7 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
         case Reopen():
             return (made.moved(events.REOPENED, CaseAction.REOPEN, None, because=command.because),)
         case Close():
+            require_redeemed(case)
             return (made.moved(events.CLOSED, CaseAction.CLOSE, None),)
         case _:
             assert_never(command)
@@ -300,7 +331,23 @@ def _resolved(made: _Maker, command: Resolve) -> Event:
         token=str(token.id) if token else None,
         token_sha256=digest(msgspec.json.encode(token)) if token else None,
         note=command.note,
+        **_awaited(token),
     )
+
+
+def _awaited(token: ResumeToken | None) -> dict[str, Any]:
+    """Who is awaited to redeem it; our own engine has done so already."""
+    if token is None or token.task is not None:
+        return {}
+    return {"audience": token.audience, "expires_at": rfc3339(token.expires_at)}
+
+
+def require_redeemed(case: Case) -> None:
+    """Refuse to close a case whose order nobody has been seen to move."""
+    if case.unredeemed is not None:
+        raise Refused(
+            "not-redeemed", f"{case.source} has not redeemed the resume token; until it does, its order stands still"
+        )
 
 
 def _named(evidence: Evidence) -> dict[str, Any]:
@@ -331,26 +378,42 @@ def evolve(case: Case, kind: str, by: str, at: datetime, data: dict[str, Any]) -
             case.owner = data["owner"]
         case "fallout-case.repeated":
             case.repeats, case.attempt = case.repeats + 1, data["attempt"]
+        case "fallout-case.order-linked":
+            case.order_id = UUID(data["order"])
         case "fallout-case.correction-proposed":
             case.correction = UUID(data["correction"])
         case "fallout-case.resolved" | "fallout-case.settled-outside":
             case.resolution, case.resolved_by, case.resolved_at = data["resolution"], by, at
+            case.unredeemed = UUID(data["token"]) if data.get("audience") else None
+        case "fallout-case.resume-redeemed":
+            case.unredeemed = None
+        case "fallout-case.resume-expired" | "fallout-case.resume-ignored" | "fallout-case.resume-stale":
+            _returned(case, superseded="to" not in data)
         case "fallout-case.correction-rejected" | "fallout-case.disproved":
             case.correction = None
         case "fallout-case.reopened":
-            case.correction = None
+            case.correction = case.unredeemed = None
             case.resolution, case.resolved_by, case.resolved_at, case.owner = "", "", None, ""
 
 
+def _returned(case: Case, *, superseded: bool) -> None:
+    """Work goes on; or another open case stands for the same failure, and this one is over because of that."""
+    case.unredeemed = None
+    if superseded:
+        case.resolution = "superseded"
+    else:
+        case.resolution, case.resolved_by, case.resolved_at = "", "", None
+
+
 def from_detected(data: dict[str, Any], *, id: UUID, number: int, at: datetime, raw_message: str) -> Case:
-    """The case as its first event describes it."""
+    """The case as its first event describes it; what only the body of its report says is not in there."""
     return Case(
         id=id,
         number=number,
         state=CaseState.DETECTED,
         version=0,
         seq=0,
-        order_id=UUID(data["order"]),
+        order_id=UUID(data["order"]) if data["order"] else None,
         item=data["item"],
         step=data["step"],
         task=data["task"],
@@ -365,4 +428,5 @@ def from_detected(data: dict[str, Any], *, id: UUID, number: int, at: datetime, 
         detected_at=at,
         touched_at=at,
         pack=data["pack"],
+        source=data.get("source", ""),
     )

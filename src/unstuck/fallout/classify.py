@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 from unstuck.fallout.case import Case, Classify
 from unstuck.fallout.policy import Dedup, Mapping
+from unstuck.kernel.canonical import digest
+
+KEY_LIMIT = 400
 
 TRIAGE = Mapping(
     code="UNMAPPED",
@@ -37,23 +39,27 @@ def raw_facts(case: Case) -> dict[str, Any]:
         "message": case.raw_message,
         "step": case.step,
         "attempt": case.attempt,
+        "source": case.source,
+        "category_hint": case.category_hint,
+        "severity_hint": case.severity_hint,
     }
 
 
-def dedup_key(
-    rules: dict[str, Dedup], *, order: UUID, item: str, task: str, reason: str, system: str, code: str
-) -> str:
-    """The key that makes two failures one case: the rule of this reason, else of `default`."""
-    rule = rules.get(reason, rules["default"])
-    known = {
-        "order": str(order),
-        "item": item,
-        "task": task,
-        "reason": reason,
-        "system": system,
-        "code": code,
-    }
-    return "|".join(known.get(part, "") for part in rule.key)
+def dedup_rule(rules: dict[str, Dedup], reason: str) -> Dedup:
+    """The rule of this reason, else of `default`."""
+    return rules.get(reason, rules["default"])
+
+
+def dedup_key(rules: dict[str, Dedup], reason: str, **known: str) -> str:
+    """The key that makes two failures one case: the parts that the rule names, joined so that none can imitate two."""
+    parts = {"reason": reason, **known}
+    key = "|".join(quote(parts.get(part, "")) for part in dedup_rule(rules, reason).key)
+    return key if len(key) <= KEY_LIMIT else digest(key.encode())
+
+
+def quote(part: str) -> str:
+    """The words of strangers may contain our separator."""
+    return part.replace("%", "%25").replace("|", "%7C")
 
 
 def _matches(row: Mapping, case: Case) -> bool:

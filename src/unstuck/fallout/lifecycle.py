@@ -47,6 +47,7 @@ class CaseAction(StrEnum):
     DISPROVE = "DISPROVE"
     RESOLVE = "RESOLVE"
     SETTLE = "SETTLE"
+    RETURN = "RETURN"
     REOPEN = "REOPEN"
     CLOSE = "CLOSE"
 
@@ -79,6 +80,7 @@ CASE = Machine.parse(
     | WAITING_CUSTOMER WAITING_PARTNER WAITING_VENDOR WAITING_FIELD | SETTLE   | RESOLVED_NONE                                                                   |
     | WAITING_INCIDENT CORRECTION_PROPOSED APPROVAL_REQUIRED        | SETTLE   | RESOLVED_NONE                                                                   |
     | CORRECTION_APPLIED VERIFYING                                  | SETTLE   | RESOLVED_NONE                                                                   |
+    | RESOLVED_RESUME RESOLVED_CANCEL RESOLVED_COMPENSATE           | RETURN   | IN_PROGRESS                                                                     |
     | RESOLVED_RESUME RESOLVED_CANCEL RESOLVED_COMPENSATE CLOSED    | REOPEN   | QUEUED                                                                          |
     | RESOLVED_NONE                                                 | REOPEN   | QUEUED                                                                          |
     | RESOLVED_RESUME RESOLVED_CANCEL RESOLVED_COMPENSATE           | CLOSE    | CLOSED                                                                          |

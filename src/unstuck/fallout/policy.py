@@ -18,7 +18,17 @@ Domain = Literal[
     "platform",
 ]
 Recoverability = Literal["transient", "repairable", "compensatable", "terminal", "unknown_outcome", "policy_exception"]
-REASONS = ("refused", "exhausted", "unknown", "duplicate", "contradiction", "overdue", "unplannable")
+REASONS = (
+    "reported",
+    "refused",
+    "exhausted",
+    "unknown",
+    "duplicate",
+    "contradiction",
+    "overdue",
+    "unplannable",
+    "failed_by_hand",
+)
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,11 +49,16 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Dedup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What makes two failures the same (mission B7): fields of the failure, joined; what an open case does then."""
+    """What makes two failures the same (mission B7): fields of the failure, joined; and what a later one then does.
 
-    key: tuple[Literal["order", "item", "task", "reason", "system", "code", "event"], ...]
+    An open case takes it as one more repeat. When the case is over, `after_close` says whether it is reopened.
+    """
+
+    key: tuple[
+        Literal["source", "order", "item", "task", "reason", "system", "code", "resource", "service", "event"], ...
+    ]
     repeat: Literal["append"] = "append"
-    after_close: Literal["new"] = "new"
+    after_close: Literal["new", "reopen"] = "new"
 
 
 class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

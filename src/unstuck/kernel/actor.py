@@ -12,6 +12,7 @@ class Actor(msgspec.Struct, frozen=True):
 
     id: str
     roles: frozenset[str] = frozenset()
+    source: str = ""  # the only source this actor speaks for; empty: it is no source's own
 
     @property
     def is_machine(self) -> bool:

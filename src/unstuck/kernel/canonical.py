@@ -34,7 +34,8 @@ def printable(text: str, limit: int = 500) -> str:
 
     Control characters (NUL would abort a whole batch in PostgreSQL) and lone surrogates become U+FFFD.
     """
-    clean = "".join(c if c.isprintable() else "�" for c in text[: limit + 1])
+    begin = text[: limit + 1]
+    clean = begin if begin.isprintable() else "".join(c if c.isprintable() else "�" for c in begin)
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"
 
 

@@ -73,8 +73,9 @@ def follow(
                     facts.append({"no": no, "to": "READY"})
                     touched.add(no)
     data: dict[str, Any] = {"tasks": facts}
+    _hold_back(order, tasks, touched)
     _settle_items(shape, order, tasks, touched, data)
-    _settle_order(order, now, data)
+    settle(order, now, data)
     return data
 
 
@@ -110,6 +111,14 @@ def _release(task: Task, now: datetime) -> None:
     task.due = task.since = now
 
 
+def _hold_back(order: Order, tasks: Sequence[Task], touched: set[int]) -> None:
+    """What becomes ready while the order is not in progress has no time at which it is sent."""
+    if order.state is not OrderState.IN_PROGRESS:
+        for no in touched:
+            if tasks[no].state is TaskState.READY:
+                tasks[no].due = None
+
+
 def _settle_items(shape: Shape, order: Order, tasks: Sequence[Task], touched: set[int], data: dict[str, Any]) -> None:
     states = list(order.item_states)
     for index in {shape.plan.tasks[no].item for no in touched}:
@@ -119,7 +128,8 @@ def _settle_items(shape: Shape, order: Order, tasks: Sequence[Task], touched: se
         data["items"] = [state.value for state in states]
 
 
-def _settle_order(order: Order, now: datetime, data: dict[str, Any]) -> None:
+def settle(order: Order, now: datetime, data: dict[str, Any]) -> None:
+    """Complete an order in progress whose items are all over; the fact goes into `data`."""
     over = all(s is ItemState.COMPLETED or s is ItemState.CANCELLED for s in order.item_states)
     if over and order.state is OrderState.IN_PROGRESS:
         order.state = ORDER.step(order.state, OrderAction.COMPLETE)

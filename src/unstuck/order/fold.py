@@ -45,6 +45,8 @@ class Folded(msgspec.Struct):
     outcomes: dict[tuple[int, int], dict[str, Any]] = {}
     callbacks: dict[tuple[str, str], Answer] = {}
     redeemed: dict[UUID, datetime] = {}
+    annotations: dict[UUID, tuple[datetime, str]] = {}
+    cancellations: dict[UUID, tuple[datetime, str, str]] = {}
 
 
 def evolve(order: Folded, kind: str, at: datetime, data: dict[str, Any]) -> None:
@@ -62,6 +64,15 @@ def evolve(order: Folded, kind: str, at: datetime, data: dict[str, Any]) -> None
         case "order.corrected":
             _corrected(order, at, data["tasks"])
             fold_tasks(order.tasks, data, at)
+        case "order.suspended" | "order.resumed" | "order.failure-resolved":
+            _moved(order, at, data)
+        case "order.cancelled" | "order.aborted":
+            fold_tasks(order.tasks, data, at)
+            _moved(order, at, data)
+        case "order.annotated":
+            order.annotations[UUID(data["annotation"])] = (at, data["sha256"])
+        case "order.cancellation-assessed":
+            order.cancellations[UUID(data["request"])] = (at, data["outcome"], data["sha256"])
         case "order.started" | "order.advanced" | "order.repaired":
             _answered(order, at, data["tasks"])
             fold_tasks(order.tasks, data, at)

@@ -1,9 +1,9 @@
 """What TM Forum sees of an order (tmf.md §3.3): a projection, path-legal, never the source of truth."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable, Sequence
 
-from unstuck.order.lifecycle import ItemState, OrderState
+from unstuck.order.lifecycle import TASK_IS_OVER, ItemState, OrderState, TaskState
 
 LEGAL = {
     "acknowledged": ("inProgress", "rejected", "cancelled", "assessingCancellation"),
@@ -38,16 +38,49 @@ ITEM_STATE = {
 }
 
 
-def order_state(state: OrderState, items: Iterable[ItemState], was: str = "acknowledged") -> str:
-    """The TMF641 state of an order; `was` is the one shown before, for no way leads back to acknowledged."""
+REJECTED = "rejected"  # what was never taken as an order: an order of ours was acknowledged once
+CALLED_OFF = ("assessingCancellation", "pendingCancellation", "cancelled")
+
+
+def order_state(
+    state: OrderState,
+    items: Sequence[ItemState],
+    was: str = "acknowledged",
+    *,
+    failed: Collection[int] = (),
+    waits: bool = False,
+) -> str:
+    """The TMF641 state of an order; `was` is the one shown before, for no way leads back to acknowledged.
+
+    `failed` are the items that ended for good without a chance, `waits` that all that remains waits for others.
+    """
     if state is OrderState.COMPLETED:
-        ends = set(items)
-        if ends == {ItemState.CANCELLED}:
-            return "cancelled"
-        return "partial" if ItemState.CANCELLED in ends else "completed"
+        return _end({item_state(item, failed=number in failed) for number, item in enumerate(items)})
     if state is OrderState.NOT_STARTED and was != "acknowledged":
         return "inProgress"
-    return ORDER_STATE[state]
+    return "pending" if waits and state is OrderState.IN_PROGRESS else ORDER_STATE[state]
+
+
+def item_state(item: ItemState, *, failed: bool = False, waits: bool = False) -> str:
+    """The TMF641 state of an item: held only by its own fallout, pending while that waits for others."""
+    if item is ItemState.CANCELLED and failed:
+        return "failed"
+    return "pending" if item is ItemState.BLOCKED and waits else ITEM_STATE[item]
+
+
+def all_waits(tasks: Iterable[tuple[str, TaskState]], waiting: Container[str]) -> bool:
+    """Whether all that remains of an order waits for others: `waiting` are the steps whose every case does."""
+    remaining = [(key, state) for key, state in tasks if state not in TASK_IS_OVER and state is not TaskState.PENDING]
+    stopped = (TaskState.FAILED, TaskState.UNKNOWN)
+    return bool(remaining) and all(state in stopped and key in waiting for key, state in remaining)
+
+
+def _end(ends: set[str]) -> str:
+    if ends == {"completed"}:
+        return "completed"
+    if "completed" in ends:
+        return "partial"
+    return "failed" if "failed" in ends else "cancelled"
 
 
 def path(was: str, to: str) -> tuple[str, ...]:

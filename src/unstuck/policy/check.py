@@ -5,17 +5,22 @@ from collections.abc import Iterator, Mapping
 
 from unstuck.fallout.policy import REASONS
 from unstuck.kernel.condition import BadCondition, compiled
+from unstuck.order import dialect
 from unstuck.order.plan import cycle
+from unstuck.order.tmf import LEGAL
 from unstuck.policy.pack import BadPack, Document, Finding, Lines, Pack, decode, hash_of
 from unstuck.repair.correction import ActionCode
 from unstuck.repair.evidence import EvidenceType
 
 CASE_FACTS = (
     ("attempt", "int"),
+    ("category_hint", "string"),
     ("message", "string"),
     ("operation", "string"),
     ("raw_code", "string"),
     ("reason", "string"),
+    ("severity_hint", "string"),
+    ("source", "string"),
     ("step", "string"),
     ("system", "string"),
 )
@@ -23,12 +28,19 @@ SOURCE = re.compile(r"(order|char)\..+|item\.(id|offer|action)|=.*", re.DOTALL)
 PERMISSIONS = (
     "order.read",
     "order.submit",
+    "order.manage",
     "case.read",
     "case.work",
     "case.repair",
     "case.approve",
+    "case.open",
     "evidence.add",
+    "failure.report",
+    "source.read",
+    "source.manage",
     "audit.read",
+    "subscription.manage",
+    "subscription.manage-all",
 )
 Problem = tuple[tuple[str, ...], str, str]
 
@@ -44,7 +56,7 @@ def load(files: Mapping[str, str]) -> Pack:
 
 def check(document: Document, lines: Lines) -> Iterator[Finding]:
     """Every finding of every rule, in the order of the rules."""
-    for rule in (_offers, _cycles, _task_types, _settling, _tables, _roles, _actions, _mappings):
+    for rule in (_offers, _cycles, _task_types, _settling, _tables, _roles, _actions, _mappings, _dialects):
         for path, name, because in rule(document):
             yield Finding(*lines.of(path), name, because)
 
@@ -183,3 +195,29 @@ def _mappings(doc: Document) -> Iterator[Problem]:
                 compiled(row.when, CASE_FACTS)
             except BadCondition as error:
                 yield (*path, "when"), "condition", f"{row.code}: {error}"
+
+
+def _dialects(doc: Document) -> Iterator[Problem]:
+    for name, spoken in doc.dialects.items():
+        path = ("dialects", name)
+        for theirs, ours in spoken.states.items():
+            if ours not in LEGAL:
+                yield (
+                    (*path, "states", theirs),
+                    "known-state",
+                    f"{ours} is no TMF641 state; there are {', '.join(LEGAL)}",
+                )
+        for theirs, ours in spoken.events.items():
+            if ours not in dialect.EVENTS:
+                known = ", ".join(dialect.EVENTS)
+                yield (*path, "events", theirs), "known-event", f"{ours} is no TMF641 event; there are {known}"
+        for number, sign in enumerate(spoken.fallout):
+            at = (*path, "fallout", str(number))
+            if sign.state not in ("", *LEGAL):
+                yield at, "known-state", f"{sign.state} is no TMF641 state; there are {', '.join(LEGAL)}"
+            if (not sign.state and not sign.contains) or bool(sign.contains) is not bool(sign.field):
+                yield (
+                    at,
+                    "sign-says-something",
+                    f"{name}: a sign of fallout is a state, or a field and what it contains",
+                )

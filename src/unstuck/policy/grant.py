@@ -34,6 +34,8 @@ def allowed(case: Case, facts: Facts | None, actor: Actor, pack: Pack) -> Grant:
     verdicts: dict[str, Verdict] = {}
     for name, action in LIFE_CYCLE.items():
         verdicts[name] = _by_role(actor, "case.work", pack) or _by_state(case, action) or ALLOWED
+    if case.unredeemed is not None and verdicts["close"].allowed:
+        verdicts["close"] = Verdict("not-redeemed", f"{case.source} has not redeemed the resume token yet")
     verdicts["escalate"] = _by_role(actor, "case.work", pack) or (
         ALLOWED if case.is_open else Verdict("life-cycle", "the case is resolved")
     )

@@ -9,9 +9,10 @@ import yaml
 from unstuck.fallout.policy import Dedup, FalloutPolicy, Queue
 from unstuck.fallout.policy import Mapping as FailureMapping
 from unstuck.kernel.canonical import digest, encode
+from unstuck.order.dialect import Dialect
 from unstuck.order.template import Offer, TaskType, Templates
 from unstuck.repair.judge import Rules
-from unstuck.repair.policy import FieldRule, OnUnknown, RepairAction, RepairPolicy, Retry, Target
+from unstuck.repair.policy import FieldRule, OnUnknown, RepairAction, RepairPolicy, ResumeTokens, Retry, Target
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times as fast where libyaml is
 
@@ -39,6 +40,8 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     queues: dict[str, Queue]
     roles: dict[str, Role]
     correctable: dict[str, dict[str, FieldRule]] = {}
+    resume_tokens: ResumeTokens = ResumeTokens()
+    dialects: dict[str, Dialect] = {}
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ TABLE = """
     | premium-router       | not yet | out of stock; a dearer model is a commercial change, not a repair             |
     | ip-conflict          | not yet | a static IP is active at another customer                                     |
     | chain                | not yet | a resource fails below a service below a product, in two instances            |
-    | foreign-oms          | not yet | an order manager that is not ours posts a failure and redeems the token       |
+    | foreign-oms          | now     | an order manager that is not ours posts a failure and redeems the token       |
 """
 
 SCENARIOS = tuple(Scenario(name, what, when == "now") for name, when, what in rows(TABLE, "name", "when", "what"))

@@ -59,6 +59,24 @@ class Door:
         """Send a command, with the version it was decided on if there is one."""
         return self._call("POST", path, json.dumps(body).encode(), version)
 
+    def put(self, path: str, body: Any, version: int | None = None) -> Answer:
+        """Register something, or change it as the version it was decided on."""
+        return self._call("PUT", path, json.dumps(body).encode(), version)
+
+    def listen(self, path: str, *, last: int, quiet_s: float = 1.0, most_s: float = 10.0) -> bytes:
+        """What a stream says from behind an event on, until it has been quiet for so long or has said enough."""
+        until = time.monotonic() + most_s
+        headers = {"Authorization": f"Bearer {self._token}", "Last-Event-ID": str(last)}
+        request = urllib.request.Request(self._url + path, headers=headers)
+        heard = b""
+        try:
+            with urllib.request.urlopen(request, timeout=quiet_s) as reply:
+                while time.monotonic() < until and (chunk := reply.read1(65_536)):
+                    heard += chunk
+        except (OSError, http.client.HTTPException):
+            return heard
+        return heard
+
     def _call(self, method: str, path: str, data: bytes | None, version: int | None) -> Answer:
         headers = {"Content-Type": "application/json"}
         if self._token:

@@ -2,18 +2,41 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from unstuck.rehearsal import fiber_cast
+import msgspec
+
+from unstuck.rehearsal import fiber_cast, foreign_oms_cast
 from unstuck.rehearsal.catalogue import SCENARIOS, Scenario
 from unstuck.rehearsal.fiber import Fiber
-from unstuck.rehearsal.sheet import Missed, Sheet, verdict
+from unstuck.rehearsal.foreign_oms import ForeignOms
+from unstuck.rehearsal.sheet import Missed, Page, Sheet, verdict
 from unstuck.rehearsal.stack import Stack
 from unstuck.rehearsal.stage import Stage
 
 SPEED = 5.0
 Report = dict[str, Any]
 Say = Callable[[str], None]
+
+
+class Play(Protocol):
+    """A story that can be played."""
+
+    def play(self) -> None: ...
+
+
+class Story(msgspec.Struct, frozen=True):
+    """What a scenario is played from: its page, what a seed makes of its cast, and the course of it."""
+
+    page: Page
+    cast: Callable[[int], Any]
+    play: Callable[[Stage, Sheet, Any, Say], Play]
+
+
+STORIES = {
+    "fiber": Story(fiber_cast.PAGE, fiber_cast.cast, Fiber),
+    "foreign-oms": Story(foreign_oms_cast.PAGE, foreign_oms_cast.cast, ForeignOms),
+}
 
 
 def chosen(name: str) -> Sequence[Scenario]:
@@ -26,12 +49,13 @@ def run(scenario: Scenario, seed: int, speed: float, keep: bool, say: Say) -> Re
     if not scenario.built:
         return _report(scenario.name, [], 0.0)
     began = time.monotonic()
-    cast = fiber_cast.cast(seed)
-    sheet = Sheet(fiber_cast.PAGE)
+    story = STORIES[scenario.name]
+    cast = story.cast(seed)
+    sheet = Sheet(story.page)
     say(f"{scenario.name}: starting a private stack")
     with Stack(cast.world, speed=speed, keep=keep) as stack:
         stage = Stage(stack.said, wait_s=12 + 30 / speed, run_s=30 + 60 / speed)
-        Fiber(stage, sheet, cast, say).play()
+        story.play(stage, sheet, cast, say).play()
         after = _books(stage)
     report = _report(scenario.name, sheet.lines(), time.monotonic() - began) | after | {"seed": seed}
     return report | {"kept": str(stack.folder)} if keep else report

@@ -22,6 +22,7 @@ class Stage:
         self.world = World(Door(said["admin"]))
         self.submitted: dict[str, Wanted] = {}
         self.looks: dict[str, list[View]] = {}
+        self.said = said
         self._url, self._tokens = said["url"], said["tokens"]
         self._reader = self.door("auditor")
 
@@ -70,6 +71,13 @@ class Stage:
         what = f"a classified case on order {self.submitted[order_id].external_id}"
         seen = wait_for(what, lambda: self._queued(order_id), bool, self.within_s)
         return seen[0]
+
+    def once_queued(self, case_id: str) -> View:
+        """Wait until a case was classified and routed."""
+        looking = ("DETECTED", "CLASSIFIED")
+        return wait_for(
+            "a classified case", lambda: self.case(case_id), lambda c: c["state"] not in looking, self.within_s
+        )
 
     def completed(self, order_id: str) -> View:
         """The order once it is completed, or as it is when time is up."""

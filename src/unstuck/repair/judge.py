@@ -25,7 +25,9 @@ class Rules(msgspec.Struct, frozen=True):
 class Stop(msgspec.Struct, frozen=True):
     """The task cannot go on by itself: what a case is opened with."""
 
-    reason: Literal["refused", "exhausted", "unknown", "duplicate", "contradiction", "overdue", "unplannable"]
+    reason: Literal[
+        "refused", "exhausted", "unknown", "duplicate", "contradiction", "overdue", "unplannable", "failed_by_hand"
+    ]
     code: str
     message: str
 

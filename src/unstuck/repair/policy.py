@@ -1,6 +1,6 @@
 """The pack sections this room needs: targets, retry, what to do with an unknown outcome, repair actions."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -69,6 +69,12 @@ class RepairAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasons: tuple[str, ...]
     needs: tuple[str, ...] = ()
     audit: str = ""
+
+
+class ResumeTokens(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long leave to resume lasts (seconds); a source may have it shorter or longer."""
+
+    life_s: Annotated[float, msgspec.Meta(gt=0, le=30 * 86_400)] = 86_400
 
 
 class RepairPolicy(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
 
 def redeem(token: ResumeToken, shape: Shape, order: Order, tasks: list[Task], now: datetime) -> dict[str, Any]:
     """Move the order as the token says; return the facts for its event."""
-    task = tasks[token.task]
+    task = tasks[token.step]
     match token.mode:
         case ResumeMode.RETRY_FAILED_STEP:
             fresh = Learned(task.no, TaskAction.RESUME, TaskState.READY, now)

@@ -1,22 +1,27 @@
 """API tokens: a name, its roles, and a secret that is shown once and kept only as its digest."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid
 from unstuck.service.ports import Ports
-from unstuck.store.look import token_holder
+from unstuck.store.look import token_holders
 
 
-async def holder(ports: Ports, token: bytes) -> Actor | None:
-    """Who holds this API token; None when it is unknown, revoked, or pretends to be one of our own loops."""
-    known = await token_holder(ports.store, sha256(token).hexdigest())
-    who = Actor(*known) if known else None
-    return None if who is None or who.is_machine else who
+async def holders(ports: Ports, tokens: Sequence[bytes]) -> list[Actor | None]:
+    """Who holds each of these API tokens; None for one that is unknown, revoked, or pretends to be our own loop."""
+    digests = [sha256(token).hexdigest() for token in tokens]
+    known = await token_holders(ports.store, sorted(set(digests)))
+    who = {digest: Actor(*found) for digest, found in known.items()}
+    return [None if one is None or one.is_machine else one for one in map(who.get, digests)]
 
 
-async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str) -> None:
-    """Give `name` a token. The same secret again changes its name and roles: a restart of the demo is no error."""
+async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str, source: str = "") -> None:
+    """Give `name` a token. The same secret again changes its name and roles: a restart of the demo is no error.
+
+    With a `source` it speaks for that one and no other.
+    """
     unknown = sorted(set(roles) - ports.book.current.document.roles.keys())
     if unknown or not roles:
         known = ", ".join(ports.book.current.document.roles)
@@ -26,4 +31,4 @@ async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str
     if len(secret) < 20:
         raise Invalid("a token has at least 20 characters")
     async with ports.store.unit(ports.now()) as unit:
-        await unit.keep_token(ports.new_id(), name, sha256(secret.encode()).hexdigest(), roles)
+        await unit.keep_token(ports.new_id(), name, sha256(secret.encode()).hexdigest(), roles, source)

@@ -27,7 +27,7 @@ from unstuck.service.stops import Stopped, classify_timers, settle_cases, stop_c
 from unstuck.store.rows import Arrived, Attempt, Changes, OrderChange, Timer
 from unstuck.store.unit import Unit
 
-ACTED_AFTER_ALL = Stop("contradiction", "CONTRADICTION", "a call that was proven to have no effect says it was done")
+ACTED_AFTER_ALL = Stop("contradiction", "CONTRADICTION", "a call that was to have no effect any more says it was done")
 
 
 class Arrival(msgspec.Struct):
@@ -167,9 +167,10 @@ def _proves_late(task: Task, arrival: Arrival) -> bool:
 
 
 def _acted_after_all(task: Task, arrival: Arrival) -> bool:
-    """An identity that was proven dead, and replaced, says that it was done: there may be two effects."""
+    """An identity that was proven dead, and replaced, or a step that was given up, says that it was done."""
     done = arrival.outcome.result is Result.DONE and arrival.kind is CallKind.SEND
-    return done and not arrival.lapsed and arrival.identity != task.identity
+    given_up = arrival.identity != task.identity or task.state is TaskState.CANCELLED
+    return done and not arrival.lapsed and given_up
 
 
 def _judge(task: Task, arrival: Arrival, pack: Pack, shape: Shape, now: datetime, chance: float) -> Judgement:

@@ -18,6 +18,8 @@ from unstuck.policy.pack import Pack
 from unstuck.repair.correction import Facts
 from unstuck.repair.evidence import EvidenceType
 from unstuck.repair.resume import cancelled_with
+from unstuck.service import once
+from unstuck.service.done import CaseDone, case_done
 from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change
 from unstuck.store.rows import Changes
@@ -25,54 +27,63 @@ from unstuck.store.unit import Conflict, Unit
 
 
 class Desk(msgspec.Struct):
-    """A case with everything a decision on it reads; order and case are locked."""
+    """A case with everything a decision on it reads; order and case are locked. Without `own`, the order is not ours."""
 
     case: Case
-    order: Order
+    own: Order | None
     tasks: list[Task]
     shape: Shape | None
     pack: Pack
     facts: Facts | None
     grant: Grant
 
+    @property
+    def order(self) -> Order:
+        """The order, refused when it is somebody else's to change."""
+        if self.own is None:
+            raise Refused("foreign-order", f"this order is not run here; {self.case.source} holds it")
+        return self.own
+
 
 async def open_desk(ports: Ports, unit: Unit, case_id: UUID, version: int | None, actor: Actor) -> Desk:
     """Lock and read; Stale when `version` is given and the case has moved on."""
     order_id = await unit.order_of_case(case_id)
-    order, tasks = await unit.order(order_id)
+    own, tasks = await unit.order(order_id) if order_id else (None, [])
     case = await unit.case(case_id)
+    if case.order_id != order_id:
+        raise Stale(f"case FC-{case.number}", case.version)  # its order came at this very moment
     if version is not None and case.version != version:
         raise Stale(f"case FC-{case.number}", case.version)
     pack = await ports.book.pack(case.pack)
-    shape = await ports.book.shape(order.plan) if order.plan else None
-    facts = await step_facts(unit, case, order, tasks, shape, pack)
-    return Desk(case, order, tasks, shape, pack, facts, allowed(case, facts, actor, pack))
+    shape = await ports.book.shape(own.plan) if own and own.plan else None
+    facts = await step_facts(unit, case, own, tasks, shape, pack)
+    return Desk(case, own, tasks, shape, pack, facts, allowed(case, facts, actor, pack))
 
 
 async def command(
     ports: Ports, case_id: UUID, version: int, actor: Actor, name: str, make: Callable[[Case], Command]
-) -> Case:
+) -> CaseDone:
     """Carry out one life-cycle command; `name` is what the grant must allow."""
     try:
-        async with ports.store.unit(ports.now()) as unit:
+        async with once.command(ports) as unit:
             desk = await open_desk(ports, unit, case_id, version, actor)
             desk.grant.require(name)
             made = decide(desk.case, make(desk.case), desk.grant, unit.now)
             await unit.record(Changes(cases=[case_change(desk.case, made)]))
-            return desk.case
+            return await once.answered(ports, unit, case_done(desk.case))
     except Conflict as other:
         raise Refused("one-open-case", "another open case stands for the same failure; work on that one") from other
 
 
-async def verify(ports: Ports, case_id: UUID, version: int, actor: Actor, evidence: list[UUID], note: str) -> Case:
+async def verify(ports: Ports, case_id: UUID, version: int, actor: Actor, evidence: list[UUID], note: str) -> CaseDone:
     """Say that the repair is being proven, by evidence of this case."""
-    async with ports.store.unit(ports.now()) as unit:
+    async with once.command(ports) as unit:
         desk = await open_desk(ports, unit, case_id, version, actor)
         desk.grant.require("verify")
         await own_evidence(unit, case_id, evidence)
         made = decide(desk.case, commands.Verify(tuple(evidence), note), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)]))
-        return desk.case
+        return await once.answered(ports, unit, case_done(desk.case))
 
 
 async def own_evidence(unit: Unit, case_id: UUID, wanted: Sequence[UUID], at: str = "/evidence/{}") -> None:
@@ -84,10 +95,10 @@ async def own_evidence(unit: Unit, case_id: UUID, wanted: Sequence[UUID], at: st
 
 
 async def step_facts(
-    unit: Unit, case: Case, order: Order, tasks: list[Task], shape: Shape | None, pack: Pack
+    unit: Unit, case: Case, order: Order | None, tasks: list[Task], shape: Shape | None, pack: Pack
 ) -> Facts | None:
-    """What a repair of this case is decided on; None when the case has no step."""
-    if shape is None or case.task is None:
+    """What a repair of this case is decided on; None when the case has no step of ours."""
+    if order is None or shape is None or case.task is None:
         return None
     task, planned = tasks[case.task], shape.plan.tasks[case.task]
     kind = pack.document.task_types[planned.type]

@@ -29,8 +29,7 @@ async def classify_due(ports: Ports, limit: int) -> int:
     async with ports.store.unit(now) as unit:
         due = await unit.due_timers("classify", limit)
         changes = Changes(cleared=[(t.subject, t.kind, t.epoch) for t in due])
-        for timer in sorted(due, key=lambda t: t.subject):
-            case = await unit.case(timer.subject)
+        for case in await unit.cases([timer.subject for timer in due]):
             if case.state != "DETECTED":
                 continue
             pack = await ports.book.pack(case.pack)

@@ -5,6 +5,8 @@ from uuid import UUID
 
 import msgspec
 
+from unstuck.fallout.case import Link, decide
+from unstuck.kernel.actor import Actor
 from unstuck.kernel.canonical import digest, encode_trusted
 from unstuck.kernel.event import Event
 from unstuck.order import events
@@ -12,11 +14,13 @@ from unstuck.order.advance import Shape, start
 from unstuck.order.lifecycle import ORDER, ItemState, OrderAction, OrderState
 from unstuck.order.plan import OrderDraft, Plan, Unplannable, command_key, decompose
 from unstuck.order.state import Order, Task
+from unstuck.policy.grant import machine
 from unstuck.policy.pack import Pack
 from unstuck.repair.judge import Stop
 from unstuck.service.ports import Ports
-from unstuck.service.stops import Stopped, classify_timers, new_case
-from unstuck.store.rows import Changes, Command, NewOrder, OrderChange
+from unstuck.service.stops import Stopped, case_change, classify_timers, new_case
+from unstuck.store.failures import cases_waiting_for
+from unstuck.store.rows import CaseChange, Changes, Command, NewOrder, OrderChange
 from unstuck.store.unit import Conflict, Unit
 
 INTAKE = "unstuck:intake"
@@ -60,10 +64,10 @@ async def submit(ports: Ports, draft: OrderDraft, sent: Sent) -> Received:
         return await _known(ports, draft, sent)
 
 
-async def refuse(ports: Ports, sent: Sent, status: int, because: str) -> None:
-    """Keep what cannot be taken as an order, with the answer it got."""
+async def refuse(ports: Ports, sent: Sent, status: int, because: str) -> UUID:
+    """Keep what cannot be taken as an order, with the answer it got; return the id under which it is kept."""
     async with ports.store.unit(ports.now()) as unit:
-        await keep(ports, unit, sent, status, because, None)
+        return await keep(ports, unit, sent, status, because, None)
 
 
 async def keep(ports: Ports, unit: Unit, sent: Sent, status: int, because: str, order_id: UUID | None) -> UUID:
@@ -89,7 +93,7 @@ async def _open(ports: Ports, unit: Unit, draft: OrderDraft, sent: Sent, order_i
     kept = {"sha256": digest(sent.body), "raw": str(raw), "draft": digest(fresh.draft)}
     received = {"source": draft.source, "pack": pack.hash, **kept}
     change = OrderChange(order, [Event(events.RECEIVED, unit.now, INTAKE, received)], fresh=fresh)
-    changes = Changes(orders=[change])
+    changes = Changes(orders=[change], cases=await _awaited(unit, order, fresh))
     try:
         plan, bodies = decompose(draft, pack.templates, pack.hash)
     except Unplannable as problem:
@@ -97,6 +101,12 @@ async def _open(ports: Ports, unit: Unit, draft: OrderDraft, sent: Sent, order_i
     else:
         _start(unit, change, plan, bodies)
     await unit.record(changes)
+
+
+async def _awaited(unit: Unit, order: Order, fresh: NewOrder) -> list[CaseChange]:
+    """The cases that others reported about this order before it came are about it from now on."""
+    waiting = await cases_waiting_for(unit, fresh.source, fresh.external_id)
+    return [case_change(case, decide(case, Link(order.id), machine(Actor(INTAKE)), unit.now)) for case in waiting]
 
 
 def _start(unit: Unit, change: OrderChange, plan: Plan, bodies: tuple[bytes, ...]) -> None:

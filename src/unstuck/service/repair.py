@@ -18,8 +18,10 @@ from unstuck.order.plan import command_key
 from unstuck.repair.correction import ASKS, SENDS, ActionCode, Correction, Facts, RepairPlan, plan, require_safe
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.outcome import Call, CallKind, Outcome, Result
+from unstuck.service import once
 from unstuck.service.advance import call_of
 from unstuck.service.cases import Desk, open_desk, own_evidence
+from unstuck.service.done import CaseDone, Preview, case_done, correction_done, effects
 from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change
 from unstuck.store.rows import Changes, Command, CorrectionRow, OrderChange
@@ -35,11 +37,9 @@ class Proposal(msgspec.Struct, frozen=True):
     input: dict[str, Any] = {}
 
 
-async def propose(
-    ports: Ports, case_id: UUID, version: int, actor: Actor, proposal: Proposal
-) -> tuple[Case, CorrectionRow]:
+async def propose(ports: Ports, case_id: UUID, version: int, actor: Actor, proposal: Proposal) -> CaseDone:
     """Put a typed correction on the case; refused as policy says, Invalid for input it cannot take."""
-    async with ports.store.unit(ports.now()) as unit:
+    async with once.command(ports) as unit:
         desk = await open_desk(ports, unit, case_id, version, actor)
         action, facts = _action(desk, proposal)
         desk.grant.require(action)
@@ -50,41 +50,47 @@ async def propose(
         )
         row = CorrectionRow(
             correction.id, case_id, action.value, "PROPOSED", proposal.reason_code, proposal.reason,
-            msgspec.json.encode(proposal.input), msgspec.json.encode(_shown(planned)), actor.id, unit.now,
+            msgspec.json.encode(proposal.input), msgspec.json.encode(effects(planned)), actor.id, unit.now,
         )  # fmt: skip
         made = decide(desk.case, Propose(correction, digest(row.given), digest(row.preview)), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)], corrections=[row]))
-        return desk.case, row
+        proposed = correction_done(row, **effects(planned))
+        return await once.answered(ports, unit, case_done(desk.case, correction=proposed))
 
 
-async def preview(ports: Ports, case_id: UUID, actor: Actor, proposal: Proposal) -> dict[str, Any]:
+async def preview(ports: Ports, case_id: UUID, actor: Actor, proposal: Proposal) -> Preview:
     """What a correction would do; touches nothing. The same `plan` that `apply` carries out."""
     async with ports.store.unit(ports.now()) as unit:
         desk = await open_desk(ports, unit, case_id, None, actor)
         action, facts = _action(desk, proposal)
-        verdict = desk.grant.verdicts[action]
-        shown = _shown(plan(action, proposal.input, facts))
-    return {**shown, "allowed": verdict.allowed, "rule": verdict.rule, "because": verdict.because}
+        return _preview(desk, action, proposal.input, facts)
+
+
+async def preview_proposed(ports: Ports, case_id: UUID, actor: Actor, correction_id: UUID) -> Preview:
+    """What a correction that was proposed would do as things are now; touches nothing."""
+    async with ports.store.unit(ports.now()) as unit:
+        desk = await open_desk(ports, unit, case_id, None, actor)
+        row = await _own(unit, desk.case, correction_id)
+        given = msgspec.json.decode(row.given, type=dict[str, Any])
+        return _preview(desk, ActionCode(row.action), given, _require_step(desk))
 
 
 async def reject(
     ports: Ports, case_id: UUID, version: int, actor: Actor, correction_id: UUID, because: str
-) -> tuple[Case, CorrectionRow]:
+) -> CaseDone:
     """Turn a proposed correction down, or withdraw one's own."""
-    async with ports.store.unit(ports.now()) as unit:
+    async with once.command(ports) as unit:
         desk = await open_desk(ports, unit, case_id, version, actor)
         row = await _current(unit, desk.case, correction_id, "PROPOSED")
         row.state = "REJECTED"
         made = decide(desk.case, Reject(_of(row), because), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)], corrections=[row]))
-        return desk.case, row
+        return await once.answered(ports, unit, case_done(desk.case, correction=correction_done(row)))
 
 
-async def apply(
-    ports: Ports, case_id: UUID, version: int, actor: Actor, correction_id: UUID
-) -> tuple[Case, CorrectionRow]:
+async def apply(ports: Ports, case_id: UUID, version: int, actor: Actor, correction_id: UUID) -> CaseDone:
     """Carry a proposed correction out. One that asks the target does so between two transactions."""
-    async with ports.store.unit(ports.now()) as unit:
+    async with once.command(ports) as unit:
         desk = await open_desk(ports, unit, case_id, version, actor)
         row = await _current(unit, desk.case, correction_id, "PROPOSED", "APPLYING")
         action = ActionCode(row.action)
@@ -96,17 +102,20 @@ async def apply(
             return await _carry_out(ports, unit, desk, row, action, facts)
         row.state = "APPLYING"
         await unit.record(Changes(corrections=[row]))
+        await once.begun(ports, unit)
         call = _asking(desk, facts)
     outcome = await ports.connectors[call.target].ask(call)
-    return await _answered(ports, case_id, actor, correction_id, outcome)
+    try:
+        return await _answered(ports, case_id, actor, correction_id, outcome)
+    except Refused:
+        await once.given_up(ports)
+        raise
 
 
-async def attach(
-    ports: Ports, case_id: UUID, version: int | None, actor: Actor, data: bytes, described: Evidence
-) -> tuple[Case, Evidence]:
+async def attach(ports: Ports, case_id: UUID, version: int, actor: Actor, data: bytes, described: Evidence) -> CaseDone:
     """Add evidence: the bytes as a file named by their digest, the row in the transaction of its event."""
     sha256 = ports.blobs.put(data)
-    async with ports.store.unit(ports.now()) as unit:
+    async with once.command(ports) as unit:
         desk = await open_desk(ports, unit, case_id, version, actor)
         kept = msgspec.structs.replace(
             described, id=ports.new_id(), sha256=sha256, size=len(data), captured_by=actor.id, captured_at=unit.now
@@ -115,12 +124,10 @@ async def attach(
             await own_evidence(unit, case_id, [kept.corrects], "/corrects")
         made = decide(desk.case, Attach(kept), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)], evidence=[(case_id, kept)]))
-        return desk.case, kept
+        return await once.answered(ports, unit, case_done(desk.case, evidence=kept))
 
 
-async def _answered(
-    ports: Ports, case_id: UUID, actor: Actor, correction_id: UUID, outcome: Outcome
-) -> tuple[Case, CorrectionRow]:
+async def _answered(ports: Ports, case_id: UUID, actor: Actor, correction_id: UUID, outcome: Outcome) -> CaseDone:
     sha256 = ports.blobs.put(outcome.body) if outcome.body else ""
     async with ports.store.unit(ports.now()) as unit:
         desk = await open_desk(ports, unit, case_id, None, actor)
@@ -135,7 +142,7 @@ async def _answered(
         await unit.record(
             Changes(cases=[case_change(desk.case, made)], corrections=[row], evidence=[(case_id, e) for e in evidence])
         )
-        return desk.case, row
+        return await once.answered(ports, unit, _applied(desk.case, row))
 
 
 def _says(outcome: Outcome, facts: Facts, sent_at: datetime | None, now: datetime) -> str:
@@ -162,7 +169,7 @@ def _read_back(
 
 async def _carry_out(
     ports: Ports, unit: Unit, desk: Desk, row: CorrectionRow, action: ActionCode, facts: Facts
-) -> tuple[Case, CorrectionRow]:
+) -> CaseDone:
     given = msgspec.json.decode(row.given, type=dict[str, Any])
     planned = plan(action, given, facts)
     changes = Changes(corrections=[row])
@@ -182,7 +189,11 @@ async def _carry_out(
     made = decide(desk.case, Apply(_of(row), row.result, evidence), desk.grant, unit.now)
     changes.cases.append(case_change(desk.case, made))
     await unit.record(changes)
-    return desk.case, row
+    return await once.answered(ports, unit, _applied(desk.case, row))
+
+
+def _applied(case: Case, row: CorrectionRow) -> CaseDone:
+    return case_done(case, correction=correction_done(row, result=row.result))
 
 
 def _ready(unit: Unit, desk: Desk, facts: Facts, row: CorrectionRow) -> OrderChange:
@@ -236,10 +247,15 @@ async def _require_needs(desk: Desk, unit: Unit, action: ActionCode, given: dict
         raise Invalid(wanted, (("/input/evidence", wanted),))
 
 
-async def _current(unit: Unit, case: Case, correction_id: UUID, *states: str) -> CorrectionRow:
+async def _own(unit: Unit, case: Case, correction_id: UUID) -> CorrectionRow:
     row = await unit.correction(correction_id)
     if row.case_id != case.id:
         raise Missing(f"correction {correction_id}")
+    return row
+
+
+async def _current(unit: Unit, case: Case, correction_id: UUID, *states: str) -> CorrectionRow:
+    row = await _own(unit, case, correction_id)
     if case.correction != correction_id or row.state not in states:
         raise Refused("current-correction", f"this correction is {row.state.lower()}; propose a new one")
     return row
@@ -274,7 +290,7 @@ def _of(row: CorrectionRow) -> Correction:
     )
 
 
-def _shown(planned: RepairPlan) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(planned)
-    shown.pop("new_body")
-    return shown
+def _preview(desk: Desk, action: ActionCode, given: dict[str, Any], facts: Facts) -> Preview:
+    verdict = desk.grant.verdicts[action]
+    shown = effects(plan(action, given, facts))
+    return Preview(**shown, allowed=verdict.allowed, rule=verdict.rule, because=verdict.because)

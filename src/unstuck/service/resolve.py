@@ -1,4 +1,7 @@
-"""Resolving a case: the decision, its proof, the token; our own engine redeems it in the same transaction."""
+"""Resolving a case: the decision, its proof, the token.
+
+Our own engine redeems it in the same transaction; the order manager that reported the case does so in its own time.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -19,15 +22,17 @@ from unstuck.repair.correction import ActionCode
 from unstuck.repair.evidence import Evidence, proof_before_resolution
 from unstuck.repair.resume import redeem as moved_by
 from unstuck.repair.resume import require_proof
-from unstuck.repair.token import ResumeMode, ResumeToken, require_redeemable
+from unstuck.repair.token import OUR_ENGINE, ResumeMode, ResumeToken, require_redeemable
+from unstuck.service import once
 from unstuck.service.cases import Desk, open_desk, own_evidence
+from unstuck.service.done import CaseDone, case_done
+from unstuck.service.foreign import hand_over
 from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change
 from unstuck.store.rows import Changes, OrderChange
 from unstuck.store.unit import Conflict, Unit
 
-ENGINE = "engine"
-TOKEN_LIFE = timedelta(hours=24)
+ENGINE = OUR_ENGINE
 MODE_OF = {"cancel": ResumeMode.CANCEL_ITEM, "compensate": ResumeMode.COMPENSATE_AND_CLOSE}
 
 
@@ -40,15 +45,13 @@ class Decision(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-async def resolve(
-    ports: Ports, case_id: UUID, version: int, actor: Actor, decision: Decision
-) -> tuple[Case, ResumeToken | None]:
+async def resolve(ports: Ports, case_id: UUID, version: int, actor: Actor, decision: Decision) -> CaseDone:
     """Resolve the case and let the order go on, in one transaction; refused without proof."""
-    async with ports.store.unit(ports.now()) as unit:
+    async with once.command(ports) as unit:
         desk = await open_desk(ports, unit, case_id, version, actor)
         desk.grant.require("resolve")
         mode = _mode(decision)
-        if mode is None:
+        if mode is None and desk.own is not None:
             await _require_nothing_stopped(unit, desk)
         evidence = await _evidence(unit, case_id, decision.evidence)
         proof_before_resolution(evidence)
@@ -56,17 +59,31 @@ async def resolve(
             because = "verify the case first, with the evidence that proves the repair"
             raise Refused("verify-before-resolution", because)
         changes = Changes()
-        token = _issue(ports, unit, desk, mode, evidence, await _marked(unit, desk.case), actor) if mode else None
-        if token is not None:
-            changes.tokens.append(token)
-            changes.redeemed.append((token.id, ENGINE))
-            changes.orders.append(await _redeem(ports, unit, token, ENGINE, desk.order, desk.tasks, actor))
-        elif decision.decision == "cancel":
-            changes.orders.append(_cancel_order(unit, desk, actor))
+        if mode and desk.case.goes_on_elsewhere:
+            token: ResumeToken | None = await hand_over(ports, unit, desk, mode, evidence, changes)
+        else:
+            token = await _own(ports, unit, desk, mode, evidence, actor, changes)
         settled = Resolve(decision.decision, mode, tuple(decision.evidence), token, decision.note)
         changes.cases.append(case_change(desk.case, decide(desk.case, settled, desk.grant, unit.now)))
         await unit.record(changes)
-        return desk.case, token
+        return await once.answered(ports, unit, case_done(desk.case, resume_token=token))
+
+
+async def _own(
+    ports: Ports, unit: Unit, desk: Desk, mode: ResumeMode | None, evidence: Sequence[Evidence], actor: Actor,
+    changes: Changes,
+) -> ResumeToken | None:  # fmt: skip
+    """Issue the token and redeem it at once; without a plan there is nothing to redeem, and cancelling is all."""
+    if mode is None:
+        return None
+    token = _issue(ports, unit, desk, mode, evidence, await _marked(unit, desk.case), actor)
+    if token is None:
+        changes.orders.append(_cancel_order(unit, desk, actor))
+        return None
+    changes.tokens.append(token)
+    changes.redeemed.append((token.id, ENGINE))
+    changes.orders.append(await _redeem(ports, unit, token, ENGINE, desk.order, desk.tasks, actor))
+    return token
 
 
 async def redeem(ports: Ports, token_id: UUID, audience: str, actor: Actor) -> None:
@@ -74,6 +91,8 @@ async def redeem(ports: Ports, token_id: UUID, audience: str, actor: Actor) -> N
     try:
         async with ports.store.unit(ports.now()) as unit:
             token = await unit.token(token_id)
+            if token.order_id is None:
+                raise Refused("token-audience", f"this token was issued to {token.audience}")
             order, tasks = await unit.order(token.order_id)
             change = await _redeem(ports, unit, token, audience, order, tasks, actor)
             await unit.record(Changes(orders=[change], redeemed=[(token.id, audience)]))
@@ -85,7 +104,7 @@ async def _redeem(
     ports: Ports, unit: Unit, token: ResumeToken, audience: str, order: Order, tasks: list[Task], actor: Actor
 ) -> OrderChange:
     shape = await ports.book.shape(order.plan or "")
-    task = tasks[token.task]
+    task = tasks[token.step]
     guard = (shape.plan.revision, task.no, task.attempt)
     require_redeemable(token, audience=audience, order_id=order.id, guard=guard, now=unit.now)
     data: dict[str, Any] = moved_by(token, shape, order, tasks, unit.now)
@@ -100,7 +119,11 @@ async def _redeem(
 async def _require_nothing_stopped(unit: Unit, desk: Desk) -> None:
     """A case that ends without moving the order must not leave a stopped step that nobody owns."""
     others = [c for c in await unit.open_cases([desk.order.id]) if c.id != desk.case.id and c.step == desk.case.step]
-    stopped = desk.facts is None or desk.facts.task_state in (TaskState.FAILED, TaskState.UNKNOWN)
+    stopped = (
+        desk.order.state is OrderState.FAILED
+        if desk.facts is None
+        else desk.facts.task_state in (TaskState.FAILED, TaskState.UNKNOWN)
+    )
     if stopped and desk.order.state not in ORDER_IS_OVER and not others:
         raise Refused("none-leaves-nobody", f"{desk.case.step} is still stopped and no other case owns it")
 
@@ -110,15 +133,19 @@ def _issue(
 ) -> ResumeToken | None:
     case, facts = desk.case, desk.facts
     if facts is None or desk.shape is None:
-        if mode is ResumeMode.CANCEL_ITEM:
+        if mode is ResumeMode.CANCEL_ITEM and desk.shape is None:
             return None
+        if desk.shape is not None:
+            raise Refused(
+                "no-step", "this case stands for no step of the plan; resume, cancel or abort the order itself"
+            )
         raise Refused("no-step", "this order has no plan: it can be cancelled, or sent again corrected")
     require_proof(mode, facts, marked)
     return ResumeToken(
         id=ports.new_id(),
         audience=ENGINE,
         case_id=case.id,
-        order_id=case.order_id,
+        order_id=desk.order.id,
         item=case.item,
         failed_step=case.step,
         mode=mode,
@@ -128,7 +155,7 @@ def _issue(
         task=facts.task,
         attempt=facts.attempt,
         issued_at=unit.now,
-        expires_at=unit.now + TOKEN_LIFE,
+        expires_at=unit.now + timedelta(seconds=desk.pack.document.resume_tokens.life_s),
     )
 
 

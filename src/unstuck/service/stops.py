@@ -45,10 +45,10 @@ class Stopped(msgspec.Struct):
         """What makes it the same failure as another."""
         return dedup_key(
             self.dedup,
-            order=self.order_id,
+            self.stop.reason,
+            order=str(self.order_id),
             item=self.item,
             task=self.step,
-            reason=self.stop.reason,
             system=self.system,
             code=self.stop.code,
         )
@@ -112,7 +112,7 @@ async def settle_cases(
     steps = {(order.id, step): (by_what, sha256) for order, step, by_what, sha256 in settled}
     out = []
     for case in await unit.open_cases(list({order.id for order, *_ in settled})):
-        how = steps.get((case.order_id, case.step))
+        how = steps.get((case.order_id, case.step)) if case.order_id else None
         if how and case.reason not in OF_THEIR_OWN and all(m.case.id != case.id for m in made):
             out.append(CaseChange(case, []))
             change(out[-1], decide(case, Settle(*how), GRANT, unit.now))

@@ -1,62 +1,85 @@
-"""What people and systems are shown of orders and cases: plain values, read in one consistent view."""
+"""What people and systems are shown of one order or one case, read in one consistent view."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from unstuck.fallout.classify import TRIAGE
-from unstuck.fallout.lifecycle import CASE_IS_RESOLVED
-from unstuck.kernel.actor import Actor
+from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
+from unstuck.kernel.actor import Actor, Verdict
 from unstuck.kernel.ids import rfc3339
 from unstuck.kernel.refusal import Missing
-from unstuck.order.plan import OrderDraft
+from unstuck.order.lifecycle import ItemState, OrderState, TaskState
+from unstuck.order.plan import PlannedTask
 from unstuck.policy.grant import allowed
 from unstuck.policy.pack import Pack
+from unstuck.repair.correction import Facts
+from unstuck.repair.evidence import Evidence
+from unstuck.repair.token import ResumeToken
+from unstuck.service import shown
 from unstuck.service.cases import step_facts
 from unstuck.service.ports import Ports
+from unstuck.service.shown import CaseRow, CaseView, Graph, OrderRow, OrderView
 from unstuck.store import look
+from unstuck.store.rows import CorrectionRow
 from unstuck.store.unit import Unit, case_of
 
-View = dict[str, Any]
 CLOSED = tuple(state.value for state in CASE_IS_RESOLVED)
+SHOWN_BYTES = 100_000
+COUNTED = 1000
+AS_IT_IS = (
+    "id", "version", "order_id", "item", "step", "reason", "system", "operation", "code", "domain", "recoverability",
+    "queue", "owner", "repeats", "resolution", "resolved_by", "raw_code", "raw_message", "source", "order_ref",
+    "order_version", "customer", "correlation_id", "category_hint", "severity_hint",
+)  # fmt: skip
 
 
-async def case_view(ports: Ports, case_id: UUID, actor: Actor) -> View:
+async def case_view(ports: Ports, case_id: UUID, actor: Actor) -> CaseView:
     """Everything about one case, with the actions allowed to this actor and the refused ones with their reason."""
     async with ports.store.reading(ports.now()) as unit:
         row = await look.case_row(unit, case_id)
         case = case_of(row)
-        order, tasks = await unit.peek(case.order_id)
+        order, tasks = await unit.peek(case.order_id) if case.order_id else (None, [])
         pack = await ports.book.pack(case.pack)
-        shape = await ports.book.shape(order.plan) if order.plan else None
+        shape = await ports.book.shape(order.plan) if order and order.plan else None
         facts = await step_facts(unit, case, order, tasks, shape, pack)
-        grant = allowed(case, facts, actor, pack)
-        return {
-            **_case_row(row),
-            "order_number": f"ORD-{order.number}",
-            "title": _title(pack, case.code),
-            "raw": _raw(row),
-            "task_state": facts.task_state.value if facts else None,
-            "outcome_proven": facts.proven if facts else "",
-            **_actions(grant.verdicts, pack, facts.correctable if facts else {}),
-            "order_graph": await _graph(unit, ports, case.order_id),
-            "attempts": await _attempts(unit, case.order_id, case.task),
-            "evidence": msgspec.to_builtins(await unit.evidence(case_id)),
-            "corrections": [_correction(c) for c in await unit.corrections(case_id)],
-            "resume_tokens": await _tokens(unit, case_id),
-            "timeline": await _timeline(unit, case_id),
-        }
+        may, may_not = _actions(allowed(case, facts, actor, pack).verdicts, pack, facts)
+        return CaseView(
+            **_case_fields(row),
+            order_number=f"ORD-{order.number}" if order else None,
+            title=_title(pack, case.code),
+            raw=shown.Raw(case.raw_code, case.raw_message, case.raw_sha256, _text(row["raw"])),
+            task_state=facts.task_state if facts else None,
+            outcome_proven=facts.proven if facts else "",
+            allowed_actions=may,
+            refused_actions=may_not,
+            order_graph=await _graph(unit, ports, order.id, order.plan) if order else Graph([], []),
+            attempts=await _attempts(unit, order.id, case.task) if order else [],
+            evidence=await unit.evidence(case_id),
+            corrections=[_correction(row) for row in await unit.corrections(case_id)],
+            resume_tokens=await _tokens(unit, case_id),
+            timeline=await _timeline(unit, case_id),
+        )
 
 
-async def open_count(ports: Ports) -> int:
-    """How many cases are open."""
-    return await look.open_cases(ports.store, CLOSED)
+async def open_count(ports: Ports) -> str:
+    """How many cases are open, in words: an exact number up to 1,000."""
+    found = await look.open_cases(ports.store, CLOSED, COUNTED + 1)
+    return f"{found}" if found <= COUNTED else f"more than {COUNTED}"
 
 
 async def require_database(ports: Ports) -> None:
     """Raise when the database does not answer."""
     await look.answers(ports.store)
+
+
+async def evidence_of(ports: Ports, case_id: UUID) -> tuple[Evidence, ...]:
+    """The evidence of a case, oldest first; Missing when there is no such case."""
+    async with ports.store.reading(ports.now()) as unit:
+        await look.case_row(unit, case_id)
+        return await unit.evidence(case_id)
 
 
 async def evidence_bytes(ports: Ports, case_id: UUID, evidence_id: UUID) -> bytes:
@@ -78,182 +101,143 @@ async def find_order(ports: Ports, name: str) -> UUID:
     return await _find(ports, name, "ORD-", "orders", "order")
 
 
-async def case_list(ports: Ports, order_id: UUID | None, state: str | None, queue: str | None, limit: int) -> View:
-    """Cases, newest first; `open` is every state that is not resolved."""
-    wanted = {"order_id": order_id, "queue": queue, "state": state.upper() if state and state != "open" else None}
-    where = {column: value for column, value in wanted.items() if value}
-    async with ports.store.reading(ports.now()) as unit:
-        rows = await look.cases(unit, where, CLOSED if state == "open" else (), limit + 1)
-    return {"cases": [_case_row(row) for row in rows[:limit]], "more": len(rows) > limit}
-
-
-async def order_view(ports: Ports, order_id: UUID) -> View:
+async def order_view(ports: Ports, order_id: UUID) -> OrderView:
     """One order: its items, tasks, attempts, cases and timeline."""
     async with ports.store.reading(ports.now()) as unit:
         row = await look.order_row(unit, order_id)
-        cases = await look.cases_of(unit, order_id)
-        return {
-            **_order_row(row),
-            "graph": await _graph(unit, ports, order_id),
-            "attempts": await _attempts(unit, order_id, None),
-            "callbacks": await _callbacks(unit, order_id),
-            "cases": [_case_row(case) for case in cases],
-            "timeline": await _timeline(unit, order_id),
-        }
+        return OrderView(
+            **_order_fields(row),
+            graph=await _graph(unit, ports, order_id, row["plan"]),
+            attempts=await _attempts(unit, order_id, None),
+            callbacks=await _callbacks(unit, order_id),
+            cases=[case_shown(case) for case in await look.cases_of(unit, order_id)],
+            timeline=await _timeline(unit, order_id),
+        )
 
 
-async def order_list(ports: Ports, state: str | None, limit: int) -> View:
-    """Orders, newest first."""
-    async with ports.store.reading(ports.now()) as unit:
-        rows = await look.orders(unit, state.upper() if state else None, limit + 1)
-    return {"orders": [_order_row(row) for row in rows[:limit]], "more": len(rows) > limit}
+def case_shown(row: Any) -> CaseRow:
+    """A case's row as lists show it."""
+    return CaseRow(**_case_fields(row))
 
 
-async def service_order(ports: Ports, order_id: UUID) -> tuple[View, OrderDraft, list[Any]]:
-    """What the TM Forum projection is made of: the order, its draft, its cases."""
-    async with ports.store.reading(ports.now()) as unit:
-        row = await look.order_row(unit, order_id)
-        cases = await look.cases_of(unit, order_id)
-        graph = await _graph(unit, ports, order_id)
-        draft = await unit.draft(order_id)
-    return {**_order_row(row), "graph": graph}, draft, [_case_row(case) for case in cases]
+def order_shown(row: Any) -> OrderRow:
+    """An order's row as lists show it."""
+    return OrderRow(**_order_fields(row))
 
 
-def _case_row(row: Any) -> View:
-    names = (
-        "state", "version", "item", "step", "reason", "system", "operation", "code", "domain", "recoverability",
-        "queue", "owner", "repeats", "resolution", "resolved_by", "raw_code", "raw_message",
-    )  # fmt: skip
+def _case_fields(row: Any) -> dict[str, Any]:
     return {
-        "id": str(row["id"]),
+        **{name: row[name] for name in AS_IT_IS},
         "number": f"FC-{row['number']}",
-        "order_id": str(row["order_id"]),
-        **{name: row[name] for name in names},
+        "state": CaseState(row["state"]),
         "detected_at": rfc3339(row["detected_at"]),
         "touched_at": rfc3339(row["touched_at"]),
-        "resolved_at": rfc3339(row["resolved_at"]) if row["resolved_at"] else None,
+        "resolved_at": _at(row["resolved_at"]),
     }
 
 
-def _order_row(row: Any) -> View:
+def _order_fields(row: Any) -> dict[str, Any]:
     return {
-        "id": str(row["id"]),
+        **{name: row[name] for name in ("id", "external_id", "source", "customer", "version", "pack")},
         "number": f"ORD-{row['number']}",
-        "external_id": row["external_id"],
-        "source": row["source"],
-        "customer": row["customer"],
-        "state": row["state"],
-        "version": row["version"],
-        "item_states": list(row["item_states"]),
+        "state": OrderState(row["state"]),
+        "item_states": [ItemState(state) for state in row["item_states"]],
         "received_at": rfc3339(row["received_at"]),
-        "promised_at": rfc3339(row["promised_at"]) if row["promised_at"] else None,
-        "finished_at": rfc3339(row["finished_at"]) if row["finished_at"] else None,
-        "pack": row["pack"],
+        "promised_at": _at(row["promised_at"]),
+        "finished_at": _at(row["finished_at"]),
     }
 
 
-def _raw(row: Any) -> View:
-    return {
-        "code": row["raw_code"],
-        "message": row["raw_message"],
-        "sha256": row["raw_sha256"],
-        "body": row["raw"][:100_000].decode("utf-8", "replace").replace("\x00", "�"),
-    }
+def _actions(
+    verdicts: Mapping[str, Verdict], pack: Pack, facts: Facts | None
+) -> tuple[list[shown.AllowedAction], list[shown.RefusedAction]]:
+    may = [_allowed(name, pack, facts) for name, verdict in verdicts.items() if verdict.allowed]
+    refused = ((name, verdict) for name, verdict in verdicts.items() if not verdict.allowed)
+    return may, [shown.RefusedAction(name, verdict.rule, verdict.because) for name, verdict in refused]
 
 
-def _actions(verdicts: Any, pack: Pack, correctable: Any) -> View:
-    allowed_actions, refused = [], []
-    for name, verdict in verdicts.items():
-        definition = pack.document.actions.get(name)
-        if verdict.allowed:
-            shown = msgspec.to_builtins(definition) if definition else {"title": name}
-            if name == "correct_data":
-                shown["fields"] = msgspec.to_builtins(correctable)
-            allowed_actions.append({"action": name, **shown})
-        else:
-            refused.append({"action": name, "rule": verdict.rule, "because": verdict.because})
-    return {"allowed_actions": allowed_actions, "refused_actions": refused}
+def _allowed(name: str, pack: Pack, facts: Facts | None) -> shown.AllowedAction:
+    definition = pack.document.actions.get(name)
+    if definition is None:
+        return shown.AllowedAction(action=name, title=name)
+    known = shown.AllowedAction(action=name, **msgspec.structs.asdict(definition))
+    if name == "correct_data" and facts:
+        known.fields = dict(facts.correctable)
+    return known
 
 
-async def _graph(unit: Unit, ports: Ports, order_id: UUID) -> View:
-    plan_id = (await look.order_row(unit, order_id))["plan"]
+async def _graph(unit: Unit, ports: Ports, order_id: UUID, plan_id: str | None) -> Graph:
     if plan_id is None:
-        return {"items": [], "tasks": []}
-    shape = await ports.book.shape(plan_id)
+        return Graph([], [])
+    plan = (await ports.book.shape(plan_id)).plan
     rows = await look.tasks(unit, order_id)
     tasks = [
-        {
-            "no": row["no"],
-            "key": planned.key,
-            "type": planned.type,
-            "target": planned.target,
-            "item": shape.plan.items[planned.item][0],
-            "after": list(planned.after),
-            "state": row["state"],
-            "running": row["lease"] is not None,
-            "identity": row["identity"],
-            "attempts": row["attempt"],
-            "due": rfc3339(row["due"]) if row["due"] else None,
-            "since": rfc3339(row["since"]) if row["since"] else None,
-        }
-        for planned, row in zip(shape.plan.tasks, rows, strict=True)
-    ]
-    return {"items": [{"id": i, "offer": offer} for i, offer in shape.plan.items], "tasks": tasks}
+        _task(row, planned, plan.items[planned.item][0]) for planned, row in zip(plan.tasks, rows, strict=True)
+    ]  # fmt: skip
+    return Graph([shown.GraphItem(id, offer) for id, offer in plan.items], tasks)
 
 
-async def _attempts(unit: Unit, order_id: UUID, task: int | None) -> list[View]:
-    rows = await look.attempts(unit, order_id, task)
-    return [
-        {
-            "task": row["task"],
-            "attempt": row["attempt"],
-            "kind": row["kind"],
-            "key": row["key"],
-            "at": rfc3339(row["at"]),
-            "worker": row["owner"],
-            "request": _text(row["request"]),
-            "answered_at": rfc3339(row["answered_at"]) if row["answered_at"] else None,
-            "result": row["result"],
-            "status": row["status"],
-            "code": row["code"],
-            "reference": row["reference"],
-            "reply": _text(row["reply"] or b""),
-        }
-        for row in rows
-    ]
+def _task(row: Any, planned: PlannedTask, item: str) -> shown.GraphTask:
+    return shown.GraphTask(
+        no=row["no"],
+        key=planned.key,
+        type=planned.type,
+        target=planned.target,
+        item=item,
+        after=list(planned.after),
+        state=TaskState(row["state"]),
+        running=row["lease"] is not None,
+        identity=row["identity"],
+        attempts=row["attempt"],
+        due=_at(row["due"]),
+        since=_at(row["since"]),
+    )
 
 
-async def _callbacks(unit: Unit, order_id: UUID) -> list[View]:
-    rows = await look.callbacks(unit, order_id)
+async def _attempts(unit: Unit, order_id: UUID, task: int | None) -> list[shown.Attempt]:
+    return [_attempt(row) for row in await look.attempts(unit, order_id, task)]
+
+
+def _attempt(row: Any) -> shown.Attempt:
+    names = ("task", "attempt", "kind", "key", "result", "status", "code", "reference")
+    return shown.Attempt(
+        **{name: row[name] for name in names},
+        at=rfc3339(row["at"]),
+        worker=row["owner"],
+        request=_text(row["request"]),
+        answered_at=_at(row["answered_at"]),
+        reply=_text(row["reply"] or b""),
+    )
+
+
+async def _callbacks(unit: Unit, order_id: UUID) -> list[shown.Callback]:
     names = ("system", "event_id", "task", "status", "verdict")
-    return [{**{n: row[n] for n in names}, "at": rfc3339(row["at"]), "body": _text(row["body"])} for row in rows]
+    return [
+        shown.Callback(**{name: row[name] for name in names}, at=rfc3339(row["at"]), body=_text(row["body"]))
+        for row in await look.callbacks(unit, order_id)
+    ]
 
 
-async def _tokens(unit: Unit, case_id: UUID) -> list[View]:
+async def _tokens(unit: Unit, case_id: UUID) -> list[shown.Token]:
     rows = await look.tokens(unit, case_id)
+    tokens = ((msgspec.json.decode(row["body"], type=ResumeToken), row["used_at"]) for row in rows)
+    return [shown.Token(**msgspec.structs.asdict(token), redeemed_at=_at(used)) for token, used in tokens]
+
+
+async def _timeline(unit: Unit, stream: UUID) -> list[shown.TimelineEntry]:
     return [
-        {**msgspec.json.decode(r["body"]), "redeemed_at": rfc3339(r["used_at"]) if r["used_at"] else None} for r in rows
+        shown.TimelineEntry(
+            row["seq"], rfc3339(row["at"]), f"unstuck.{row['type']}", row["by"], msgspec.json.decode(row["data"])
+        )
+        for row in await look.events(unit, stream)
     ]
 
 
-async def _timeline(unit: Unit, stream: UUID) -> list[View]:
-    rows = await look.events(unit, stream)
-    return [
-        {
-            "seq": row["seq"],
-            "at": rfc3339(row["at"]),
-            "type": f"unstuck.{row['type']}",
-            "by": row["by"],
-            "data": msgspec.json.decode(row["data"]),
-        }
-        for row in rows
-    ]
-
-
-def _correction(row: Any) -> View:
-    shown: View = msgspec.to_builtins(row)
-    shown["given"], shown["preview"] = msgspec.json.decode(row.given), msgspec.json.decode(row.preview)
-    return shown
+def _correction(row: CorrectionRow) -> shown.Correction:
+    values = msgspec.structs.asdict(row)
+    values["given"], values["preview"] = msgspec.json.decode(row.given), msgspec.json.decode(row.preview)
+    values["proposed_at"], values["applied_at"] = rfc3339(row.proposed_at), _at(row.applied_at)
+    return shown.Correction(**values)
 
 
 def _title(pack: Pack, code: str) -> str:
@@ -261,7 +245,11 @@ def _title(pack: Pack, code: str) -> str:
 
 
 def _text(body: bytes) -> str:
-    return body[:100_000].decode("utf-8", "replace").replace("\x00", "�")
+    return body[:SHOWN_BYTES].decode("utf-8", "replace").replace("\x00", "�")
+
+
+def _at(at: Any) -> str | None:
+    return rfc3339(at) if at else None
 
 
 async def _find(ports: Ports, name: str, prefix: str, table: str, what: str) -> UUID:

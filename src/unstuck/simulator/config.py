@@ -81,6 +81,13 @@ def five_systems() -> dict[SystemName, SystemConfig]:
     return {name: SystemConfig(group_by=("customer", "service", "item"), kind=kind) for name, kind in kinds.items()}
 
 
+class OrderManagerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The other order manager: where it listens, and how long an order that goes on takes until it is done."""
+
+    port: Port = 0
+    runs_ms: Milliseconds = 50
+
+
 class WorldConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole world. Port 0 means any free port."""
 
@@ -92,6 +99,7 @@ class WorldConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admin_port: Port = 0
     systems: dict[SystemName, SystemConfig] = msgspec.field(default_factory=five_systems)
     faults: tuple[Rule, ...] = ()
+    order_manager: OrderManagerConfig | None = None
 
     def __post_init__(self) -> None:
         known_systems_only(self.faults, self.systems)

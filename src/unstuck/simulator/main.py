@@ -49,7 +49,8 @@ async def _until_told(config: WorldConfig) -> None:
     world = World(config)
     systems = await world.start()
     try:
-        line = msgspec.json.encode({"systems": systems, "admin": world.admin_url})
+        others = {"order_manager": world.order_manager_url} if world.order_manager_url else {}
+        line = msgspec.json.encode({"systems": systems, "admin": world.admin_url} | others)
         print(line.decode(), flush=True)
         await told.wait()
     finally:

@@ -12,6 +12,8 @@ from unstuck.simulator.callbacks import Caller
 from unstuck.simulator.config import WorldConfig
 from unstuck.simulator.door import serve
 from unstuck.simulator.ledger import Journal, Ledger
+from unstuck.simulator.order_manager import OrderManager
+from unstuck.simulator.order_manager_door import OrderManagerDoor
 from unstuck.simulator.plan import Plan
 from unstuck.simulator.system import System
 
@@ -26,6 +28,7 @@ class World:
     def __init__(self, config: WorldConfig) -> None:
         self.config = config
         self.admin_url = ""
+        self.order_manager_url = ""
         self._open = AsyncExitStack()
 
     async def start(self) -> dict[str, str]:
@@ -56,8 +59,20 @@ class World:
             shutdown_timeout=LAST_WORDS_S,
         )
         self.admin_url = await _listen(opening, admin, self.config.admin_port)
+        await self._order_manager(opening, background)
         opening.push_async_callback(background.close)
         return urls
+
+    async def _order_manager(self, opening: AsyncExitStack, background: Background) -> None:
+        """The order manager of another make, when one was asked for."""
+        if self.config.order_manager is None:
+            return
+        manager = OrderManager(self.config.order_manager, self._journal("order-manager", opening), background.spawn)
+        opening.push_async_callback(manager.close)
+        runner = web.AppRunner(
+            OrderManagerDoor(manager).application(), access_log=None, shutdown_timeout=LAST_WORDS_S
+        )  # fmt: skip
+        self.order_manager_url = await _listen(opening, runner, self.config.order_manager.port)
 
     def _journal(self, name: str, opening: AsyncExitStack) -> Journal:
         journal = Journal(Path(self.config.ledger_dir) / f"{name}.ndjson")

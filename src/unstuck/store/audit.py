@@ -10,11 +10,12 @@ from typing import Any
 import asyncpg
 
 from unstuck.store.audit_cases import Files, check_cases
+from unstuck.store.audit_keys import check_keys
 from unstuck.store.audit_orders import check_orders
 from unstuck.store.audit_payloads import check_belongings, check_payloads
 from unstuck.store.audit_report import Finding, Report
 from unstuck.store.audit_tree import Progress, check_tree
-from unstuck.store.notes import read_keys
+from unstuck.verifier.note import Key
 
 __all__ = ["Finding", "Report", "verify", "verify_view"]
 
@@ -49,7 +50,9 @@ async def verify_view(
     """`verify` in the transaction that `conn` is in."""
     report = Report()
     report.events = await conn.fetchval("SELECT count(*) FROM event")
-    keys = read_keys(verifier_keys)
+    for line in verifier_keys:
+        Key(line)
+    keys = await check_keys(conn, report, verifier_keys)
     await _readable(report, "tree", check_tree(conn, report, keys, checkpoints_elsewhere, progress))
     await _readable(report, "orders", check_orders(conn, report, progress))
     await _readable(report, "cases", check_cases(conn, report, files, progress))

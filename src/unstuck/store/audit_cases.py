@@ -13,19 +13,22 @@ import msgspec
 
 from unstuck.fallout.case import Case, evolve, from_detected
 from unstuck.repair.token import ResumeToken
+from unstuck.store.audit_failures import check_failures, named_by
 from unstuck.store.audit_report import BROKEN, Report, Rows, Table, compare, keyed
 from unstuck.store.audit_streams import batches, histories, replay
 from unstuck.store.audit_tree import Progress
 from unstuck.store.columns import recorded
 from unstuck.store.statements import sql
 
-CASES = f"""SELECT {", ".join(recorded("fallout_case"))}, encode(sha256(convert_to(raw_message, 'UTF8')), 'hex') AS message
+FROM_REPORTS = ("order_ref", "order_version", "customer", "correlation_id", "category_hint", "severity_hint")
+CASES = f"""SELECT {", ".join((*recorded("fallout_case"), *FROM_REPORTS))}, encode(sha256(convert_to(raw_message, 'UTF8')), 'hex') AS message
     FROM fallout_case WHERE id > $1 ORDER BY id LIMIT $2"""
 TABLES = {
     Table("fallout_case", ("id",)): "",  # read by the batch itself
     Table("correction", ("id",)): sql("audit_corrections"),
     Table("evidence", ("id",)): "SELECT * FROM evidence WHERE case_id = ANY($1::uuid[])",
     Table("resume_token", ("id",)): sql("audit_tokens"),
+    Table("resume_use", ("token",)): sql("audit_redeemed"),
 }
 OF_TOKEN = ("audience", "issued_at", "expires_at")
 Implied = dict[str, Rows]
@@ -42,9 +45,11 @@ async def check_cases(conn: asyncpg.Connection, report: Report, files: Files, pr
     async for rows in batches(conn, CASES):
         ids = [row["id"] for row in rows]
         implied: Implied = {table.name: {} for table in TABLES}
+        reports: dict[UUID, Rows] = {}
         for stream, events in (await histories(conn, ids)).items():
-            _imply(report, implied, stream, events)
+            reports[stream] = _imply(report, implied, stream, events)
         evidence = await _compare(conn, report, implied, rows, ids)
+        await check_failures(conn, report, reports, rows)
         await asyncio.to_thread(_check_files, report, files, evidence)
         report.cases += len(rows)
         progress("cases", report.cases)
@@ -60,6 +65,8 @@ class _Folded:
         self.corrections: dict[UUID, dict[str, Any]] = {}
         self.evidence: dict[UUID, dict[str, Any]] = {}
         self.tokens: dict[UUID, dict[str, Any]] = {}
+        self.redeemed: dict[UUID, dict[str, Any]] = {}
+        self.reports: Rows = {}
 
     def fold(self, kind: str, by: str, at: datetime, data: dict[str, Any]) -> None:
         if kind == "fallout-case.detected":
@@ -68,6 +75,7 @@ class _Folded:
         if self.case is None:
             raise ValueError("the case was never detected")
         evolve(self.case, kind, by, at, data)
+        self.reports |= named_by(kind, at, data, self.id)
         match kind:
             case "fallout-case.correction-proposed":
                 self.corrections[UUID(data["correction"])] = self._proposed(by, at, data)
@@ -81,6 +89,8 @@ class _Folded:
                 self.evidence[UUID(data["evidence"])] = self._attached(by, at, data)
             case "fallout-case.resolved" if data["token"]:
                 self.tokens[UUID(data["token"])] = {"case_id": self.id, "sha256": data["token_sha256"]}
+            case "fallout-case.resume-redeemed":
+                self.redeemed[UUID(data["token"])] = {"at": at, "by": by}
 
     def _proposed(self, by: str, at: datetime, data: dict[str, Any]) -> dict[str, Any]:
         same = {name: data[name] for name in ("action", "reason_code", "given", "preview")}
@@ -96,17 +106,20 @@ class _Folded:
 OWN = tuple(name for name in recorded("fallout_case") if name not in ("seq", "version"))
 
 
-def _imply(report: Report, implied: Implied, stream: UUID, events: Sequence[Any]) -> None:
+def _imply(report: Report, implied: Implied, stream: UUID, events: Sequence[Any]) -> Rows:
+    """What the history of one case implies of the tables; the failure events it names."""
     folded = _Folded(stream)
     seq, version = replay(report, stream, events, folded.fold)
     if folded.case is None:
-        return report.add("stream", f"fallout_case {stream}", "no event says that it was ever detected")
+        report.add("stream", f"fallout_case {stream}", "no event says that it was ever detected")
+        return {}
     own = {name: getattr(folded.case, name) for name in OWN}
     implied["fallout_case"][stream] = {**own, "seq": seq, "version": version, "message": folded.message}
     implied["correction"] |= folded.corrections
     implied["evidence"] |= folded.evidence
     implied["resume_token"] |= folded.tokens
-    return None
+    implied["resume_use"] |= folded.redeemed
+    return folded.reports
 
 
 async def _compare(

@@ -32,6 +32,10 @@ TABLES = {
     ),
     Table("callback", ("order_id", "system", "event_id")): sql("audit_callbacks"),
     Table("resume_use", ("token",)): sql("audit_resume_use"),
+    Table("order_annotation", ("id",)): f"SELECT id, order_id, at, encode(sha256(body), 'hex') AS body FROM order_annotation {OF_THESE}",
+    Table("cancel_service_order", ("id",)): (
+        f"SELECT id, order_id, at, outcome, encode(sha256(body), 'hex') AS body FROM cancel_service_order {OF_THESE}"
+    ),
 }  # fmt: skip
 Implied = dict[str, Rows]
 
@@ -70,6 +74,7 @@ def _imply(report: Report, implied: Implied, plans: dict[str, Plan], stream: UUI
     implied["intake"][order.raw] = received
     for token, at in order.redeemed.items():
         implied["resume_use"][token] = {"at": at, "by": True}
+    _imply_words(implied, stream, order)
     _imply_calls(implied, stream, order)
     plan = plans.get(order.plan or "")
     if plan is not None and len(plan.tasks) == len(order.tasks):
@@ -91,6 +96,13 @@ def _imply_work(implied: Implied, stream: UUID, order: Folded, plan: Plan) -> No
         implied["command"][stream, no, identity] = {"key": key, "body": body}
     for (no, identity), (how, at) in order.dead.items():
         implied["dead_identity"][stream, no, identity] = {"how": how, "at": at}
+
+
+def _imply_words(implied: Implied, stream: UUID, order: Folded) -> None:
+    for id, (at, body) in order.annotations.items():
+        implied["order_annotation"][id] = {"order_id": stream, "at": at, "body": body}
+    for id, (at, outcome, body) in order.cancellations.items():
+        implied["cancel_service_order"][id] = {"order_id": stream, "at": at, "outcome": outcome, "body": body}
 
 
 def _imply_calls(implied: Implied, stream: UUID, order: Folded) -> None:

@@ -12,7 +12,17 @@ from unstuck.policy.pack import hash_of
 from unstuck.store.audit_report import BROKEN, Report
 from unstuck.store.statements import sql
 
-PAYLOADS = ("intake", "order_draft", "command", "outcome", "callback", "fallout_case", "plan", "policy_pack")
+PAYLOADS = (
+    "intake",
+    "order_draft",
+    "command",
+    "outcome",
+    "callback",
+    "failure_event",
+    "fallout_case",
+    "plan",
+    "policy_pack",
+)
 DRAFTS_AT_ONCE = 50  # each may be as large as what intake takes
 OF_NO_ORDER = {"callback": "WHERE order_id IS NOT NULL"}
 

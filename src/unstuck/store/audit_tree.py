@@ -6,11 +6,11 @@ from typing import Any
 
 import asyncpg
 
-from unstuck.kernel.merkle import Frontier
+from unstuck.kernel.merkle import Frontier, Tile
 from unstuck.store.audit_report import Report
-from unstuck.store.notes import BadNote, Keys, read_note
 from unstuck.store.seal import hash_of
 from unstuck.store.statements import sql
+from unstuck.verifier.note import BadNote, Keys
 
 BATCH = 5000
 BEFORE_ALL = -(2**63)
@@ -22,26 +22,27 @@ class Claims:
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._at: dict[int, list[tuple[str, bytes]]] = {}
+        self._at: dict[int, list[tuple[str, bytes, bool]]] = {}
 
-    def add(self, who: str, size: int, root: bytes) -> None:
-        self._at.setdefault(size, []).append((who, root))
+    def add(self, who: str, size: int, root: bytes, vouched: bool) -> None:
+        self._at.setdefault(size, []).append((who, root, vouched))
 
     def meet(self, tree: Frontier) -> None:
         """The tree has grown: hold it against what is said of this size."""
-        for who, root in self._at.pop(tree.size, ()):
+        for who, root, vouched in self._at.pop(tree.size, ()):
             if tree.root() != root:
                 because = "the tree of these leaves has another root: a leaf at or below it was changed"
                 self._report.add("checkpoint", f"{who} {tree.size}", because)
                 continue
-            self._report.sealed = tree.size
-            if who == ELSEWHERE:
+            if vouched:
+                self._report.sealed = tree.size
+            if vouched and who == ELSEWHERE:
                 self._report.held_elsewhere = tree.size
 
     def unmet(self, size: int) -> None:
         """The tree is complete: what is said of a larger one shows that leaves are gone."""
         for claimed, said in sorted(self._at.items()):
-            for who, _root in said:
+            for who, _root, _vouched in said:
                 self._report.add("truncated", f"{who} {claimed}", f"it sealed {claimed} events, {size} are left")
 
 
@@ -49,7 +50,7 @@ HERE, ELSEWHERE = "checkpoint", "checkpoint held elsewhere"
 
 
 async def check_tree(
-    conn: asyncpg.Connection, report: Report, keys: Keys, elsewhere: Iterable[str], progress: Progress
+    conn: asyncpg.Connection, report: Report, keys: Keys | None, elsewhere: Iterable[str], progress: Progress
 ) -> None:
     """Rebuild the tree leaf by leaf; every checkpoint, here or elsewhere, must fit it."""
     state = await conn.fetchrow("SELECT *, below::text AS low FROM seal")
@@ -59,13 +60,14 @@ async def check_tree(
     claims.meet(tree)
     await _grow(conn, report, tree, claims, below, progress)
     claims.unmet(tree.size)
+    await _check_tiles(conn, report, tree)
     for row in await conn.fetch(sql("audit_without_leaf"), below):
         report.add("event-without-leaf", f"event {row['stream']} {row['seq']}", "it was not there when it was sealed")
     if state is None or (state["size"], state["frontier"]) != (tree.size, tree.packed()):
         report.add("seal", "seal", f"the sealer's own record is not that of a tree of {tree.size} leaves")
 
 
-async def _claims(conn: asyncpg.Connection, report: Report, keys: Keys, elsewhere: Iterable[str]) -> Claims:
+async def _claims(conn: asyncpg.Connection, report: Report, keys: Keys | None, elsewhere: Iterable[str]) -> Claims:
     claims = Claims(report)
     for row in await conn.fetch("SELECT size, root, note FROM checkpoint ORDER BY size"):
         _claim(claims, report, HERE, row["note"], keys, (row["size"], row["root"]))
@@ -74,15 +76,17 @@ async def _claims(conn: asyncpg.Connection, report: Report, keys: Keys, elsewher
     return claims
 
 
-def _claim(claims: Claims, report: Report, who: str, note: str, keys: Keys, row: Any) -> None:
+def _claim(claims: Claims, report: Report, who: str, note: str, keys: Keys | None, row: Any) -> None:
     try:
-        signed = read_note(note, keys)
+        if keys is None:
+            raise BadNote("the keys on record are not those of a history, so nothing vouches for it")
+        signed, vouched = keys.read(note)
     except BadNote as bad:
         report.add("signature", f"{who} {row[0] if row else ''}".strip(), str(bad))
         return
     if row and row != (signed.size, signed.root):
         report.add("checkpoint", f"{who} {row[0]}", f"its note was signed for size {signed.size} or another root")
-    claims.add(who, signed.size, signed.root)
+    claims.add(who, signed.size, signed.root, vouched)
 
 
 async def _grow(
@@ -100,6 +104,15 @@ async def _grow(
             tree.append(row["hash"])
             claims.meet(tree)
         progress("leaves", tree.size)
+
+
+async def _check_tiles(conn: asyncpg.Connection, report: Report, tree: Frontier) -> None:
+    """Hold the parts of the tree that are stored against those its leaves make: one for each 256 leaves."""
+    made = set(tree.tiles)
+    stored = {Tile(*row) for row in await conn.fetch("SELECT height, n, hash FROM tile")}
+    for tile in sorted(made ^ stored):
+        because = "its leaves make it, and it is not stored" if tile in made else "it is not what its leaves make"
+        report.add("tile", f"tile {tile.height} {tile.n}", because)
 
 
 def _check_leaf(report: Report, row: Any, n: int) -> None:

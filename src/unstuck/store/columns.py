@@ -40,6 +40,12 @@ _DECLARED = """
 | intake           | operational | channel source answer because media_type                                             |
 | order_draft      | recorded    | order_id raw                                                                         |
 | order_draft      | sealed      | body                                                                                 |
+| order_annotation | recorded    | id order_id at                                                                       |
+| order_annotation | sealed      | body                                                                                 |
+| cancel_service_order | recorded | id order_id at outcome                                                              |
+| cancel_service_order | sealed  | body                                                                                 |
+| cancel_service_order | operational | because                                                                          |
+| foreign_event    | operational | source event_id at event order_ref state sha256 body                                 |
 | command          | recorded    | order_id task identity                                                               |
 | command          | sealed      | body                                                                                 |
 | command          | derived     | key                                                                                  |
@@ -60,7 +66,9 @@ _DECLARED = """
 | fallout_case     | recorded    | id state version seq order_id item step task attempt reason system operation         |
 | fallout_case     | recorded    | raw_code raw_sha256 dedup_key detected_at touched_at pack code domain recoverability |
 | fallout_case     | recorded    | queue owner repeats resolution resolved_by resolved_at correction                    |
+| fallout_case     | recorded    | source unredeemed                                                                    |
 | fallout_case     | sealed      | raw raw_message                                                                      |
+| fallout_case     | derived     | order_ref order_version customer correlation_id category_hint severity_hint          |
 | fallout_case     | operational | number                                                                               |
 | correction       | recorded    | id case_id action state reason_code reason proposed_by proposed_at                   |
 | correction       | recorded    | applied_by applied_at result                                                         |
@@ -72,15 +80,28 @@ _DECLARED = """
 | resume_token     | derived     | audience issued_at expires_at                                                        |
 | resume_use       | recorded    | token at                                                                             |
 | resume_use       | derived     | by                                                                                   |
+| resume_work      | operational | token step due fence way asked asked_at looks answer before                          |
 | timer            | operational | subject kind epoch due task                                                          |
 | event            | sealed      | stream seq at recorded_at type v by data                                             |
 | event            | operational | xid                                                                                  |
 | leaf             | sealed      | n stream seq hash                                                                    |
 | checkpoint       | sealed      | size root note                                                                       |
 | checkpoint       | operational | at                                                                                   |
+| tile             | derived     | height n hash                                                                        |
+| signing_key      | recorded    | no verifier after note                                                               |
+| signing_key      | operational | at                                                                                   |
+| shipment         | operational | destination size tries due because                                                   |
 | seal             | derived     | size frontier                                                                        |
 | seal             | operational | one below checkpoint_at                                                              |
-| api_token        | operational | id name sha256 roles created_at revoked_at                                           |
+| failure_event    | recorded    | source event_id at case_id was                                                       |
+| failure_event    | sealed      | sha256 body                                                                          |
+| subscription     | operational | id name kind url types settings owner state version seq created_at secret old_secret |
+| subscription     | operational | old_until next_leaf ahead held_until failures refusals because delivered             |
+| subscription     | operational | delivered_at lease fence                                                             |
+| delivery         | operational | subscription leaf stream state tries due status because at                           |
+| source           | operational | id name title registered version seq heartbeat_s watched_since last_heard            |
+| source           | operational | silent_since settings                                                                |
+| api_token        | operational | id name sha256 roles created_at revoked_at source                                    |
 | idempotency      | operational | principal key digest status body at                                                  |
 | schema_migration | operational | number name sha256 applied_at                                                        |
 """

@@ -29,22 +29,10 @@ async def cases_of(unit: Unit, order_id: UUID) -> Rows:
     return found
 
 
-async def cases(unit: Unit, where: dict[str, Any], none_of: Sequence[str], limit: int) -> Rows:
-    """Cases, newest first, whose columns equal `where` and whose state is none of `none_of`."""
-    clauses = [f"{column} = ${number}" for number, column in enumerate(where, 2)]
-    query = " AND ".join(["state <> ALL($1)", *clauses])
-    values = [list(none_of), *where.values()]
-    found: Rows = await unit.conn.fetch(
-        f"SELECT * FROM fallout_case WHERE {query} ORDER BY detected_at DESC, id LIMIT {int(limit)}", *values
-    )
-    return found
-
-
-async def orders(unit: Unit, state: str | None, limit: int) -> Rows:
-    """Orders, newest first."""
-    query = "SELECT * FROM orders WHERE $1::text IS NULL OR state = $1 ORDER BY received_at DESC, id LIMIT $2"
-    found: Rows = await unit.conn.fetch(query, state, limit)
-    return found
+async def silent_sources(unit: Unit) -> list[str]:
+    """The sources that should have been heard and were not."""
+    rows = await unit.conn.fetch("SELECT name FROM source WHERE silent_since IS NOT NULL ORDER BY name")
+    return [row["name"] for row in rows]
 
 
 async def tasks(unit: Unit, order_id: UUID) -> Rows:
@@ -83,9 +71,9 @@ async def by_number(store: Store, table: str, number: int) -> UUID | None:
     return found
 
 
-async def open_cases(store: Store, closed: Sequence[str]) -> int:
-    """How many cases are in none of the `closed` states."""
-    return int(await store.pool.fetchval("SELECT count(*) FROM fallout_case WHERE state <> ALL($1)", list(closed)))
+async def open_cases(store: Store, closed: Sequence[str], limit: int) -> int:
+    """How many cases are in none of the `closed` states, counted up to `limit`."""
+    return int(await store.pool.fetchval(sql("look_open_count"), list(closed), limit))
 
 
 async def answers(store: Store) -> None:
@@ -93,12 +81,11 @@ async def answers(store: Store) -> None:
     await store.pool.fetchval("SELECT 1")
 
 
-async def token_holder(store: Store, sha256: str) -> tuple[str, frozenset[str]] | None:
-    """Name and roles behind an API token's digest; None for an unknown or revoked one."""
-    row = await store.pool.fetchrow(
-        "SELECT name, roles FROM api_token WHERE sha256 = $1 AND revoked_at IS NULL", sha256
-    )
-    return (row["name"], frozenset(row["roles"])) if row else None
+async def token_holders(store: Store, digests: Sequence[str]) -> dict[str, tuple[str, frozenset[str], str]]:
+    """Name, roles and source behind the digests of API tokens; unknown and revoked ones are left out."""
+    query = "SELECT sha256, name, roles, source FROM api_token WHERE sha256 = ANY($1) AND revoked_at IS NULL"
+    rows = await store.pool.fetch(query, list(digests))
+    return {row["sha256"]: (row["name"], frozenset(row["roles"]), row["source"]) for row in rows}
 
 
 def _there(row: Any, what: str) -> Any:

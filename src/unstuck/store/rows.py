@@ -1,6 +1,7 @@
 """What is written in one go: the values that `record` takes, and the rows that are only ever added."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -81,6 +82,18 @@ class Arrived(msgspec.Struct, array_like=True):
     body: bytes
 
 
+class FailureEvent(msgspec.Struct, array_like=True):
+    """A reported failure as it came, and the case it is filed under."""
+
+    source: str
+    event_id: str
+    at: datetime
+    case_id: UUID
+    was: str  # new, joined or reopened
+    sha256: str
+    body: bytes
+
+
 class Timer(msgspec.Struct, frozen=True):
     """Something due: whose, what kind, and the epoch that makes it fire once."""
 
@@ -107,20 +120,38 @@ class CorrectionRow(msgspec.Struct):
     result: str = ""
 
 
+class RegistryChange(msgspec.Struct):
+    """A registered thing (a source, a subscription, a key) as it is next: its events go to a stream of its own.
+
+    `seq` and `version` are those its row was read with, 0 when it is new; `values` are the columns to write beside
+    them. A table without a name has no row: its events are only appended after `seq`.
+    """
+
+    table: str
+    id: UUID
+    events: list[Event]
+    values: dict[str, Any] = {}
+    seq: int = 0
+    version: int = 0
+
+
 class Changes(msgspec.Struct):
     """Everything one transaction records."""
 
     orders: list[OrderChange] = []
     cases: list[CaseChange] = []
+    registry: list[RegistryChange] = []
     sends: list[tuple[UUID, int]] = []  # claimed: operational columns only, so no event
     asks: list[tuple[UUID, int]] = []
     lease: datetime | None = None
     owner: str = ""
     attempts: list[Attempt] = []
     outcomes: list[Arrived] = []
+    failures: list[FailureEvent] = []
     timers: list[Timer] = []
     cleared: list[tuple[UUID, str, int]] = []
     corrections: list[CorrectionRow] = []
     evidence: list[tuple[UUID, Evidence]] = []
     tokens: list[ResumeToken] = []
+    asking: list[UUID] = []  # tokens whose order manager we ask to go on
     redeemed: list[tuple[UUID, str]] = []

@@ -36,6 +36,9 @@ AWAY = (
     TimeoutError,
 )
 
+CONNECT_S = 60.0
+ABANDONED_MS = 20_000  # no transaction of a server or worker waits for anybody but the database
+
 
 def is_away(error: BaseException) -> bool:
     """Whether the database is away or full, and not our question wrong (asyncpg's InterfaceError says both)."""
@@ -87,12 +90,18 @@ class Unit:
             raise Missing(f"case {case_id}")
         return case_of(row)
 
-    async def order_of_case(self, case_id: UUID) -> UUID:
-        """The order a case is about; it never changes but by a relink."""
-        found: UUID | None = await self.conn.fetchval("SELECT order_id FROM fallout_case WHERE id = $1", case_id)
+    async def cases(self, ids: Sequence[UUID]) -> list[Case]:
+        """These cases, locked, in the order of their ids."""
+        query = "SELECT * FROM fallout_case WHERE id = ANY($1) ORDER BY id FOR UPDATE"
+        return [case_of(row) for row in await self.conn.fetch(query, list(ids))]
+
+    async def order_of_case(self, case_id: UUID) -> UUID | None:
+        """The order a case is about, None while that is not ours; it never changes but by a link."""
+        found = await self.conn.fetchrow("SELECT order_id FROM fallout_case WHERE id = $1", case_id)
         if found is None:
             raise Missing(f"case {case_id}")
-        return found
+        order_id: UUID | None = found["order_id"]
+        return order_id
 
     async def open_cases(self, order_ids: Sequence[UUID]) -> list[Case]:
         """The open cases of these orders, locked."""
@@ -174,12 +183,12 @@ class Unit:
         query = "INSERT INTO callback VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING"
         return bool(await self.conn.execute(query, system, event_id, self.now, *row) == "INSERT 0 1")
 
-    async def keep_token(self, token_id: UUID, name: str, sha256: str, roles: Sequence[str]) -> None:
+    async def keep_token(self, token_id: UUID, name: str, sha256: str, roles: Sequence[str], source: str) -> None:
         """Write an API token; the same secret again changes its name and roles."""
         await self.conn.execute(
-            "INSERT INTO api_token (id, name, sha256, roles, created_at) VALUES ($1, $2, $3, $4, $5)"
+            "INSERT INTO api_token (id, name, sha256, roles, created_at, source) VALUES ($1, $2, $3, $4, $5, $6)"
             " ON CONFLICT (sha256) DO UPDATE SET name = excluded.name, roles = excluded.roles",
-            token_id, name, sha256, list(roles), self.now,
+            token_id, name, sha256, list(roles), self.now, source,
         )  # fmt: skip
 
     async def due_timers(self, kind: str, limit: int) -> list[Timer]:
@@ -199,6 +208,29 @@ class Unit:
     async def record(self, changes: Changes) -> None:
         """Write what was decided, with its events."""
         await record(self.conn, changes, self.now)
+
+
+class Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """A session on which nobody leaves anything behind (locks, cursors, settings): all of that ends with the transaction.
+
+    So nothing is reset when it goes back to the pool, which would be one more statement for every other.
+    """
+
+    def get_reset_query(self) -> str:
+        """Nothing."""
+        return ""
+
+
+class Pool(asyncpg.Pool):  # type: ignore[misc]  # asyncpg has no types
+    """Connections for whom nobody waits longer than `patience_s`, neither to get one nor to give it back."""
+
+    def __init__(self, url: str, patience_s: float | None, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._patience_s = patience_s
+
+    def acquire(self, *, timeout: float | None = None) -> Any:
+        """A connection, as an awaitable or for `async with`."""
+        return super().acquire(timeout=timeout or self._patience_s)
 
 
 class Store:
@@ -250,10 +282,28 @@ class Store:
         )  # fmt: skip
 
 
-async def connect(url: str, *, size: int = 8) -> Store:
-    """Open the pool. Plans are generic: worker statements are many times repeated with the same shape."""
-    pool = await asyncpg.create_pool(
-        url, min_size=1, max_size=size, server_settings={"application_name": "unstuck", "timezone": "UTC"}
+async def connect(url: str, *, size: int = 8, patience_s: float | None = None) -> Store:
+    """Open the pool. Plans are generic: worker statements are many times repeated with the same shape.
+
+    A statement, a new connection and the turn for one are waited for `patience_s` each: a server that is gone without
+    a word is noticed like one that says so (TimeoutError). The server ends a transaction whose client is gone so.
+    """
+    settings = {"application_name": "unstuck", "timezone": "UTC"}
+    if patience_s is not None:
+        settings["idle_in_transaction_session_timeout"] = str(ABANDONED_MS)
+    pool = await Pool(
+        url,
+        patience_s,
+        min_size=1,
+        max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300.0,
+        loop=None,
+        connection_class=Session,
+        record_class=asyncpg.Record,
+        server_settings=settings,
+        command_timeout=patience_s,
+        timeout=patience_s or CONNECT_S,
     )
     return Store(pool)
 

@@ -1,8 +1,11 @@
 """The outermost layer: a trace id and the same safe headers on every answer, also on those no handler made."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
+
+from unstuck.kernel.refusal import Refused
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -10,14 +13,17 @@ HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
+BODY_S = 60.0
 TRACE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Edge:
-    """Wraps the application; HEAD is answered as GET without its body."""
+    """Wraps the application; a body has `body_s` seconds to arrive; HEAD is answered as GET without its body. `close` ends what never ends by itself."""
 
-    def __init__(self, app: Any, new_trace: Callable[[], str]) -> None:
-        self._app, self._new_trace = app, new_trace
+    def __init__(
+        self, app: Any, new_trace: Callable[[], str], close: Callable[[], None], body_s: float = BODY_S
+    ) -> None:
+        self._app, self._new_trace, self.close, self.body_s = app, new_trace, close, body_s
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -38,7 +44,27 @@ class Edge:
                 message = {**message, "body": b""}
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, _in_time(receive, self.body_s), sending)
+
+
+def _in_time(receive: Any, seconds: float) -> Any:
+    """Who sends a body sends it within `seconds`; afterwards waiting (for the end of the connection) has no limit."""
+    until = asyncio.get_running_loop().time() + seconds
+    complete = False
+
+    async def receiving() -> Any:
+        nonlocal complete
+        if complete:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            raise Refused("too-slow", f"the body did not arrive within {seconds:.0f} seconds; send it again") from None
+        complete = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    return receiving
 
 
 def _with_head(allow: bytes) -> bytes:

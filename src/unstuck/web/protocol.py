@@ -1,47 +1,97 @@
 """Bodies, versions and paths as handlers read them: strict, with the pointer of what is wrong."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
-from litestar.params import QueryParameter
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
 
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.service.intake import Sent
+from unstuck.web.faults import faults, pointed, whole_floats
 
 T = TypeVar("T")
-State = Annotated[str | None, QueryParameter(name="state")]  # `state` itself is a word of Litestar's
 ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)")
 KEPT_OF_TOO_LARGE = 65_536
-FIELD = re.compile(r"(?:missing required|unknown) field `(.*)`$")
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json.JSONDecodeError)
+MISFIT = "the body does not fit its schema"
 DEPTH_LIMIT = 64  # what can be decoded here must also be encoded later, from deeper in the stack
+FAULTS_SHOWN = 100
+# Control characters, and those that turn the direction of what follows on a person's screen.
+UNSEEN = r"\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+WORDS = rf"^[\t\n ]*[^\s{UNSEEN}][^{UNSEEN}]*$"
+LINE = rf"^ *[^\s{UNSEEN}][^\t\n{UNSEEN}]*$(?!\n)"
+Words = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=4000, pattern=WORDS, description="1 to 4000 printable characters")
+]
+MaybeWords = Annotated[
+    str, msgspec.Meta(max_length=4000, pattern=rf"^[^{UNSEEN}]*$", description="at most 4000 printable characters")
+]
+Line = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=LINE, description="1 to 200 printable characters")
+]
 
 
 def parsed(data: bytes, kind: type[T]) -> T:
-    """Decode a native body; not-json is 400, a wrong field 422 with its pointer."""
+    """Decode a native body; not-json is 400, wrong fields 422 with all their pointers."""
+    data = data or b"{}"
     try:
-        return msgspec.json.decode(data or b"{}", type=kind)
+        value = msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError:
+        return _converted(plain(data), kind)
+    except NOT_JSON as error:
+        raise _not_json(error) from error
+    plain(data)
+    return value
+
+
+def plain(data: bytes) -> Any:
+    """A JSON text as plain values; refused when a name is given twice in one object, or it is nested too deeply."""
+    try:
+        msgspec.json.decode(data)  # the stricter reader: no NaN, no lone surrogates, no numbers out of range
+        value = json.loads(data, object_pairs_hook=_distinct)
+    except NOT_JSON as error:
+        raise _not_json(error) from error
+    if depth(value) > DEPTH_LIMIT:
+        deep = (
+            [pointed(name) for name, inner in value.items() if depth(inner) >= DEPTH_LIMIT]
+            if isinstance(value, dict)
+            else [""]
+        )
+        raise Invalid("the body is nested too deeply", tuple((at, f"at most {DEPTH_LIMIT} levels") for at in deep))
+    return value
+
+
+def _converted(value: Any, kind: type[T]) -> T:
+    """What did not fit at the first try: it fits once 5.0 is 5, or everything that does not is told."""
+    value = whole_floats(value)
+    try:
+        return msgspec.convert(value, type=kind)
     except msgspec.ValidationError as error:
-        _require_json(data)
-        because, _, path = str(error).partition(" - at `$")
-        named = FIELD.search(because)
-        pointer = re.sub(r"[.\[]+", "/", path.rstrip("`").replace("]", "")) + (f"/{named[1]}" if named else "")
-        raise Invalid(because, ((pointer or "/", because),)) from error
-    except NOT_JSON as error:
-        raise Refused("not-json", f"the body is not JSON ({error})") from error
+        found = tuple(islice(faults(value, kind), FAULTS_SHOWN)) or (("", str(error)),)
+        said = "the body cannot be taken" if error.__cause__ else MISFIT  # a rule of the type itself has a cause
+        raise Invalid(f"{said}: {found[0][1]}", found) from error
 
 
-def _require_json(data: bytes) -> None:
-    """A body whose beginning has the wrong type may still be no JSON further on: that is said first."""
-    try:
-        msgspec.json.decode(data or b"{}")
-    except NOT_JSON as error:
-        raise Refused("not-json", f"the body is not JSON ({error})") from error
+def _not_json(error: Exception) -> Refused:
+    return Refused("not-json", f"the body is not JSON ({error})")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+        raise Refused("one-name-once", f"{pointed(twice)[:200]} is given twice in the same object; which one counts?")
+    return value
 
 
 def depth(value: Any) -> int:
@@ -74,18 +124,16 @@ def given_version(request: Request[Any, Any, Any]) -> int | None:
     return int(match[1]) if match else None if given is None else -1
 
 
-def a_filter(text: str | None, pointer: str) -> str | None:
-    """A filter of a list; what cannot be a name of ours is told so."""
-    if text is not None and not (text.isprintable() and 0 < len(text) <= 200):
-        raise Invalid("a filter is a name", ((pointer, "1 to 200 printable characters"),))
-    return text
-
-
-def page_size(limit: int) -> int:
-    """How many of a list to show."""
-    if not 1 <= limit <= 500:
-        raise Invalid("limit is between 1 and 500", (("/limit", "between 1 and 500"),))
-    return limit
+def require_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The guard of every route with a body: another content type is another language (415)."""
+    given = connection.headers.get("content-type")
+    if handler.opt.get("body") is None or given is None:
+        return
+    accepted = handler.opt.get("accepts", ("application/json",))
+    name, _, parameters = given.lower().partition(";")
+    charset = CHARSET.search(parameters)
+    if name.strip() not in accepted or (charset is not None and charset[1] != "utf-8"):
+        raise Refused("media-type", f"send {' or '.join(accepted)} in UTF-8, not {given[:100]!r}")
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:

@@ -1,30 +1,60 @@
 """The web application: routes of the rooms beside, one error handler, deny by default."""
 
 from collections.abc import Sequence
-from typing import Any
+from socket import socket
 
 import uvicorn
 from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 
 from unstuck.service.ports import Ports
-from unstuck.web.api import cases, orders
-from unstuck.web.auth import WhoIsThere, permit, undeclared
+from unstuck.service.stream import Feed
+from unstuck.web.api import (
+    audit,
+    cases,
+    failures,
+    not_built,
+    order_commands,
+    orders,
+    repairs,
+    resume_tokens,
+    sources,
+    stream,
+    subscriptions,
+)
+from unstuck.web.auth import WhoIsThere, all_of, callers, permit, undeclared
 from unstuck.web.edge import Edge
+from unstuck.web.once import answered_before, with_ports
+from unstuck.web.openapi import operations, show_document
 from unstuck.web.problem import answer
-from unstuck.web.tmf import service_order
+from unstuck.web.protocol import require_media_type
+from unstuck.web.tmf import door
 
 
 def build(ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequence[str] = ()) -> Edge:
     """The application; refuses to start while any route declares no permission."""
+    given, feed = with_ports(ports), Feed(ports)
     app = Litestar(
         route_handlers=[
             orders.router(ports, callback_secret, warnings),
-            cases.router(ports),
-            service_order.router(ports, body_limit),
+            cases.router(),
+            repairs.router(),
+            not_built.router(),
+            show_document,
+            order_commands.router(),
+            failures.router(failures.gather(ports), body_limit),
+            sources.router(),
+            resume_tokens.router(),
+            stream.route(feed),
+            subscriptions.router(),
+            audit.router(),
+            door.router(body_limit),
+            cases.list_cases,  # after the routers: Litestar joins a path of two routers only in this order
         ],
-        middleware=[DefineMiddleware(WhoIsThere, ports=ports)],
-        guards=[permit(ports)],
+        middleware=[DefineMiddleware(WhoIsThere, callers=callers(ports))],
+        guards=[all_of(permit(ports), require_media_type)],
+        before_request=answered_before(ports),
+        dependencies={"ports": given},
         exception_handlers={Exception: answer},
         request_max_body_size=body_limit,
         openapi_config=None,
@@ -34,14 +64,24 @@ def build(ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequ
     missing = list(undeclared(app))
     if missing:
         raise RuntimeError(f"routes without a permission: {', '.join(missing)}")
-    return Edge(app, lambda: ports.new_id().hex)
+    keyed = [one for one in operations(app) if one.says("once")]
+    forgetful = [one.path for one in keyed if one.handler.resolve_dependencies().get("ports") is not given]
+    if forgetful:
+        raise RuntimeError(f"routes with a `ports` of their own, which knows no key: {', '.join(forgetful)}")
+    return Edge(app, lambda: ports.new_id().hex, feed.close)
 
 
 class Server(uvicorn.Server):
-    """Serves until told to stop; open connections get a moment."""
+    """Serves until told to stop; open streams end at once, other connections get a moment."""
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """End what would never end by itself, then wait for the rest."""
+        app: Edge = self.config.app  # type: ignore[assignment]
+        app.close()
+        await super().shutdown(sockets)
 
 
-def server(app: Any, host: str, port: int) -> Server:
+def server(app: Edge, host: str, port: int) -> Server:
     """A server of `app`, not started."""
     config = uvicorn.Config(
         app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5,

@@ -7,6 +7,8 @@ SELECT 'outcome ' || concat_ws(' ', order_id, task, attempt) FROM outcome WHERE 
 UNION ALL
 SELECT 'callback ' || concat_ws(' ', system, event_id) FROM callback WHERE sha256 <> encode(sha256(body), 'hex')
 UNION ALL
+SELECT 'failure_event ' || concat_ws(' ', source, event_id) FROM failure_event WHERE sha256 <> encode(sha256(body), 'hex')
+UNION ALL
 SELECT 'fallout_case ' || id FROM fallout_case WHERE raw_sha256 <> encode(sha256(raw), 'hex')
 UNION ALL
 SELECT 'plan ' || id FROM plan WHERE id <> encode(sha256(body), 'hex')

@@ -4,34 +4,45 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 import structlog
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath
 
 from unstuck.connect.signature import verify
 from unstuck.kernel.refusal import Missing, Refused
-from unstuck.service import callbacks, views
+from unstuck.service import callbacks, lists, views
 from unstuck.service.ports import Ports
+from unstuck.service.shown import OrderPage, OrderView
+from unstuck.web.api.listing import LIST, OrderQuery, asked, order_filters, shape
 from unstuck.web.auth import PUBLIC
-from unstuck.web.protocol import State, a_filter, as_json, page_size
+from unstuck.web.protocol import as_json
 
 log = structlog.get_logger()
 
 
-@get("/api/v1/orders", opt={"permission": "order.read"})
-async def list_orders(
-    ports: NamedDependency[Ports], in_state: State = None, limit: FromQuery[int] = 50
-) -> Response[bytes]:
-    """Orders, newest first."""
-    return as_json(await views.order_list(ports, a_filter(in_state, "/state"), page_size(limit)))
+class Told(msgspec.Struct):
+    """What became of a callback."""
+
+    was: str
 
 
-@get("/api/v1/orders/{name:str}", opt={"permission": "order.read"})
+@get("/api/v1/orders", opt={"permission": "order.read", "query": OrderQuery, "answer": OrderPage, "also": LIST})
+async def list_orders(request: Request[Any, Any, Any], ports: NamedDependency[Ports]) -> Response[bytes]:
+    """Orders, a page at a time.
+
+    `q` is a name: of an order here or at its source, or of a customer.
+    """
+    query = asked(request, OrderQuery)
+    return as_json(await lists.orders(ports, order_filters(query), shape(query)))
+
+
+@get("/api/v1/orders/{name:str}", opt={"permission": "order.read", "answer": OrderView})
 async def show_order(ports: NamedDependency[Ports], name: FromPath[str]) -> Response[bytes]:
     """One order, whole."""
     view = await views.order_view(ports, await views.find_order(ports, name))
-    return as_json(view, version=view["version"])
+    return as_json(view, version=view.version)
 
 
 @get("/healthz", opt={"permission": PUBLIC})
@@ -66,14 +77,18 @@ def _trusted(secret: str, request: Request[Any, Any, Any], body: bytes, now: dat
 def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
     """The routes of orders, callbacks and health."""
 
-    @post("/api/v1/callbacks/{system:str}", opt={"permission": PUBLIC}, status_code=200)
+    @post(
+        "/api/v1/callbacks/{system:str}",
+        opt={"permission": PUBLIC, "body": dict[str, Any], "answer": Told, "also": {401: "its signature is not ours"}},
+        status_code=200,
+    )
     async def callback(request: Request[Any, Any, Any], system: FromPath[str]) -> Response[bytes]:
         """An asynchronous outcome, signed by its system (Standard Webhooks)."""
         body = await request.body()
         _trusted(secret, request, body, ports.now())
         if system not in ports.book.current.document.targets:
             raise Missing(f"system {system[:60]!r}")
-        return as_json({"was": await callbacks.receive(ports, system, body)})
+        return as_json(Told(await callbacks.receive(ports, system, body)))
 
     @get("/readyz", opt={"permission": PUBLIC})
     async def ready() -> Response[bytes]:

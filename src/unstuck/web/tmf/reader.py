@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from unstuck.order.dialect import STANDARD, names
 from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.web.protocol import DEPTH_LIMIT, depth
 
-ITEM_NAMES = ("serviceOrderItem", "orderItem")
 ACTIONS = ("add", "modify", "delete", "noChange")
 ITEM_LIMIT = 500
 Aware = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -35,7 +35,8 @@ def read_order(body: bytes, source: str) -> OrderDraft:
         raise NotAnOrder("a service order is a JSON object")
     if data.get("state") is not None:
         raise NotAnOrder("an order that is created has no state yet", "/state")
-    name = next((name for name in ITEM_NAMES if name in data), ITEM_NAMES[0])
+    known = names(STANDARD, "serviceOrderItem")
+    name = next((name for name in known if name in data), known[0])
     items = data.get(name)
     if not isinstance(items, list) or not items:
         raise NotAnOrder("an order has at least one item", f"/{name}")

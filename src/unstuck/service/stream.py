@@ -1,0 +1,158 @@
+"""The live stream: one look at the database for all who listen, sealed leaves in their order, nothing held for the slow."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+
+from unstuck.fallout.published import Leaf, cloud_events, wanted
+from unstuck.kernel.actor import Actor
+from unstuck.kernel.canonical import encode_trusted
+from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.service.outbox import leaf_of
+from unstuck.service.ports import Ports
+from unstuck.store import outbox
+from unstuck.store.unit import is_away
+
+KEPT = 1000  # leaves that those who keep up share
+PAGE = 200  # leaves read at once for one who does not
+LISTENERS = 500
+LOOK_S = 0.1
+BEAT_S = 15.0
+
+
+class Feed:
+    """What is new, for everybody who listens in this process. Looks only while somebody does."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._recent: deque[Leaf] = deque(maxlen=KEPT)
+        self._next = -1  # the leaf that comes next; unknown before the first look
+        self._news = asyncio.Event()
+        self._looking: asyncio.Task[None] | None = None
+        self._broken: BaseException | None = None
+        self.listeners = 0
+        self.closed = False
+
+    def close(self) -> None:
+        """End every stream: the process is stopping."""
+        self.closed = True
+        self._news.set()
+
+    async def join(self) -> None:
+        """Begin to listen; refused when too many do."""
+        if self.listeners >= LISTENERS:
+            raise Refused("busy", f"{LISTENERS} streams are open here already; try again later")
+        self.listeners += 1
+        if self._looking is None or self._looking.done():
+            self._recent.clear()
+            self._next, self._broken = -1, None
+            self._looking = asyncio.create_task(self._look())
+
+    def leave(self) -> None:
+        """Listen no longer."""
+        self.listeners -= 1
+
+    @property
+    def news(self) -> asyncio.Event:
+        """Set when there is something new; take it before reading."""
+        return self._news
+
+    async def after(self, first: int) -> Sequence[Leaf]:
+        """Leaves from `first` on, at most a page: from what is shared, or from the database for one who is behind."""
+        if self._broken is not None:
+            raise self._broken
+        if first >= self._next >= 0:
+            return ()
+        if self._recent and first >= self._recent[0].n:
+            start = first - self._recent[0].n
+            return list(islice(self._recent, start, start + PAGE))
+        return await self._read(first, PAGE)
+
+    async def _look(self) -> None:
+        try:
+            while self.listeners and not self.closed:
+                await self._take()
+                await asyncio.sleep(LOOK_S)
+        except Exception as error:
+            self._broken = error
+            self._wake()
+            raise
+
+    async def _take(self) -> None:
+        try:
+            size = await outbox.sealed(self._ports.store)
+            if self._next < 0:
+                self._next = size
+            if size > self._next:
+                for leaf in await self._read(self._next, KEPT):
+                    self._recent.append(leaf)
+                    self._next = leaf.n + 1
+                self._wake()
+        except Exception as error:
+            if not is_away(error):
+                raise
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        if self.closed:
+            self._news.set()
+        news.set()
+
+    async def _read(self, first: int, limit: int) -> list[Leaf]:
+        async with self._ports.store.reading(self._ports.now()) as unit:
+            return [leaf_of(row) for row in await outbox.leaves(unit, first, limit)]
+
+
+async def first_leaf(ports: Ports, last_seen: str | None) -> int:
+    """Where a stream begins: behind the leaf its listener saw last, else at what comes next. Invalid for no such leaf."""
+    size = await outbox.sealed(ports.store)
+    if last_seen is None:
+        return size
+    if not (last_seen.isascii() and last_seen.isdigit() and len(last_seen) < 16 and int(last_seen) < size):
+        because = f"the number of an event that was sent, below {size}; leave it out to begin with what comes next"
+        raise Invalid("Last-Event-ID names no event", (("/Last-Event-ID", because),))
+    return int(last_seen) + 1
+
+
+async def listen(
+    ports: Ports, feed: Feed, actor: Actor, first: int, globs: Sequence[str], beat_s: float = BEAT_S
+) -> AsyncIterator[bytes]:
+    """Server-sent events from leaf `first` on, as long as somebody reads: one message a leaf's event, then beats.
+
+    The id of a message is its leaf; of several events of one leaf the last carries it, so that none is lost when
+    the connection is cut between them.
+    """
+    await feed.join()
+    try:
+        yield b"retry: 1000\n\n"
+        while not feed.closed:
+            news = feed.news
+            page = await feed.after(first)
+            for leaf in page:
+                first = leaf.n + 1
+                if message := _message(ports, leaf, actor, globs):
+                    yield message
+            if not page and not await _heard(news, beat_s):
+                yield b": beat\n" + (b"id: %d\n\n" % (first - 1) if first else b"\n")
+    finally:
+        feed.leave()
+
+
+async def _heard(news: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+def _message(ports: Ports, leaf: Leaf, actor: Actor, globs: Sequence[str]) -> bytes:
+    if actor.source not in ("", leaf.about.source):
+        return b""
+    found = [e for e in cloud_events(leaf, ports.outside.origin) if wanted(globs, e["type"])]
+    return b"".join(
+        (b"id: %d\n" % leaf.n if event is found[-1] else b"") + b"data: " + encode_trusted(event) + b"\n\n"
+        for event in found
+    )
