@@ -70,3 +70,30 @@ async def test_many_at_once_are_told_in_their_own_order(ports: Ports, tmp_path: 
     for (filed,) in cases:
         assert isinstance(filed, Filed)
         assert await sealed(ports, tmp_path, filed.case_id) == list(range(1, 22))
+
+
+async def test_a_long_backlog_is_sealed_in_parts_that_split_no_transaction(
+    ports: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unstuck.store.seal.EVENTS_A_BATCH", 3)
+    await sealed(ports, tmp_path, None)
+    for n in range(7):
+        await receive(ports, [report(f"SO-long-{n}-{m}", f"long-{n}-{m}") for m in range(4 if n == 3 else 1)])
+    parts = []
+    while part := await seal(ports.store.pool, keyring(Config(data=str(tmp_path))), ports.now(), None):
+        parts.append(part)
+    assert parts == [3, 4, 3]
+
+
+async def test_a_backlog_that_cannot_be_cut_goes_on_all_the_same(
+    ports: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest transaction goes on with a stream that only a much younger one has begun."""
+    monkeypatch.setattr("unstuck.store.seal.EVENTS_A_BATCH", 2)
+    await sealed(ports, tmp_path, None)
+    async with ports.store.unit(ports.now()) as waits:
+        await waits.conn.fetchval("SELECT pg_current_xact_id()::text")
+        for n in range(6):
+            await receive(ports, [report(f"SO-knot-{n}", f"knot-{n}-1")])
+        await file(ports, waits, [report("SO-knot-5", "knot-5-2")])
+    assert await seal(ports.store.pool, keyring(Config(data=str(tmp_path))), ports.now(), None) == 7

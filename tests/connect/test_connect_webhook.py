@@ -193,3 +193,25 @@ async def test_a_receiver_says_how_long_to_wait() -> None:
         async with hooks() as out:
             waits = [(await out.post(f"http://127.0.0.1:{port}/", {}, b"")).wait_s for _ in range(4)]
     assert waits == [7, 30, 0, 0]
+
+
+async def test_a_kept_connection_that_was_closed_is_no_failure_of_the_receiver() -> None:
+    """It answers the first message of each connection and hangs up on the second."""
+    taken = []
+
+    async def one_each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        taken.append(await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])))
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.read(1)  # the next message has come: now it hangs up
+        writer.close()
+
+    server = await asyncio.start_server(one_each, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    async with server, hooks() as out:
+        for n in range(3):
+            assert (await out.post(url, {}, b"%d" % n)).status == 204
+            await asyncio.sleep(0)
+        once = await out.exchange("PATCH", url, {}, b"3", 100)  # what changes something is never sent twice unasked
+        assert (once.status, once.hung_up) == (0, True)
+    assert taken == [b"0", b"1", b"2"]

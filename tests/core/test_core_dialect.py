@@ -10,7 +10,6 @@ from unstuck.order.dialect import (
     STANDARD,
     Dialect,
     Sign,
-    cancel_call,
     event_of,
     fallout,
     order_in,
@@ -133,19 +132,6 @@ def test_an_order_is_found_where_the_dialect_puts_it():
     assert order_in(STANDARD, event(state="held"))["state"] == "held"
     for odd in ({}, {"event": None}, {"event": []}, {"event": {"serviceOrder": "so-1"}}):
         assert order_in(STANDARD, odd) in ({}, odd.get("event"))
-
-
-@pytest.mark.parametrize(
-    ("name", "call"),
-    [
-        ("standard", ("POST", "/cancelServiceOrder", {"serviceOrder": {"id": "so-1"}})),
-        ("osl", ("PATCH", "/serviceOrder/so-1", {"state": "CANCELLED"})),
-        ("nokia-flowone", ("POST", "/cancelServiceOrder/PO-1", {})),
-        ("tmf-mock", ("PATCH", "/serviceOrder/so-1", {"state": "cancelled"})),
-    ],
-)
-def test_each_is_asked_to_cancel_in_its_own_way(name, call):
-    assert cancel_call(SPOKEN[name], "so-1", "PO-1") == call
 
 
 @pytest.mark.parametrize("spelling", ["timeOcurred", "timeOccurred", "eventTime"])

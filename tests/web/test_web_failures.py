@@ -211,7 +211,7 @@ async def test_a_failure_about_nothing_is_refused(house: House) -> None:
         (b'{"sourceSystem": 1e400}', 422),
         (b"[" * 100_000, 400),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, 400),
-        (json.dumps(failure()).encode()[:-1] + b', "message": "twice"}', 422),
+        (json.dumps(failure()).encode()[:-1] + b', "message": "twice"}', 400),
         (b"[1,", 400),
         (b"[" + b",".join([b"{}"] * (MANY + 1)) + b"]", 422),
         (json.dumps(failure() | {"deep": None}).encode().replace(b"null", b"[" * 70 + b"]" * 70), 422),
@@ -220,7 +220,7 @@ async def test_a_failure_about_nothing_is_refused(house: House) -> None:
 async def test_bad_bytes_get_a_clear_answer(house: House, body: bytes, status: int) -> None:
     answer = await post(house, body)
     assert answer.status == status, answer.raw
-    assert answer.json["rule"] in ("not-json", "valid-input")
+    assert answer.json["rule"] in ("not-json", "one-name-once", "valid-input")
 
 
 async def test_too_much_and_the_wrong_type_are_said_so(house: House) -> None:
@@ -277,3 +277,21 @@ async def test_the_audit_recomputes_what_a_case_knows_from_its_reports_alone(hou
         found = await verify(house.ports.store.pool, house.ports.blobs, verifier_keys=())
         assert any(one.where.endswith(f"{taken['case']} {column}") for one in found.findings), column
         await house.owner.execute(f"UPDATE fallout_case SET {column} = $2 WHERE id = $1", taken["case"], before)
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+async def test_a_case_that_ends_while_its_failure_comes_again_stays_ended(house: House) -> None:
+    """It was open when it was looked for and over when it was locked: the pack says that this is a new case."""
+    sent = failure()
+    first = (await post(house, sent)).json
+    async with house.owner.transaction():
+        await house.owner.execute(
+            "UPDATE fallout_case SET state = 'RESOLVED_NONE', resolution = 'none' WHERE id = $1", first["case"]
+        )
+        again = asyncio.create_task(post(house, sent | {"sourceEventId": "evt-after-the-end"}))
+        async with asyncio.timeout(20):
+            while not await house.owner.fetchval(WAITING):
+                await asyncio.sleep(0.01)
+    assert (await again).json["was"] == "new"

@@ -74,7 +74,7 @@ MATRIX = {
     ("PATCH", TMF + "/{order_id}"): SUBMIT,
     ("GET", CANCEL): EVERYBODY,
     ("GET", CANCEL + "/{id}"): EVERYBODY,
-    ("POST", CANCEL): MANAGE,
+    ("POST", CANCEL): SUBMIT,
     ("POST", BASE + "/hub"): RECEIVERS,
     ("GET", BASE + "/hub/{id}"): RECEIVERS,
     ("DELETE", BASE + "/hub/{id}"): RECEIVERS,

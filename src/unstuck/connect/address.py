@@ -68,17 +68,17 @@ def host_of(url: str) -> URL:
     """Read a webhook's URL; Invalid names what is wrong with it, before anybody is asked for its address."""
     try:
         read = URL(url)
-        port = read.port
+        host, port = read.host, read.port
     except ValueError as error:
         raise _bad(f"that is no URL ({error})") from error
     if len(url) > URL_LIMIT or not url.isprintable():
         raise _bad(f"a URL has at most {URL_LIMIT} printable characters")
-    if read.scheme not in ("https", "http") or not read.host or not port:
+    if read.scheme not in ("https", "http") or not host or not port:
         raise _bad("give a whole URL: https://host/path")
     if read.user is not None or read.password is not None or read.fragment:
         raise _bad("leave name, password and fragment out of the URL; messages are signed")
-    if NUMERIC.fullmatch(read.host) and not _canonical(read.host):
-        raise _bad(f"{read.host} is not how an address is written")
+    if NUMERIC.fullmatch(host) and not _canonical(host):
+        raise _bad(f"{host} is not how an address is written")
     return read
 
 

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp.connector import Connection
 
 from unstuck.kernel.canonical import printable
+from unstuck.kernel.strict import NOT_JSON
 from unstuck.repair.outcome import Call, Outcome, Result
 
 BODY_LIMIT = 1 << 20
@@ -153,7 +154,7 @@ class HttpConnector:
         if status == 200:
             try:
                 seen = msgspec.json.decode(body, type=Effects)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except NOT_JSON:
                 return Outcome(Result.SILENT, now, status, "UNREADABLE_REPLY", body=body)
             if len(seen.effects) > seen.count:
                 return Outcome(
@@ -186,7 +187,7 @@ def _decoded(body: bytes) -> Reply | None:
         return Reply()
     try:
         return msgspec.json.decode(body, type=Reply)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return None
 
 

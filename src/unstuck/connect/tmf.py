@@ -13,6 +13,7 @@ from unstuck.repair.manager import ORDER, OrderManager, Way, again, filled
 
 JSON = "application/json"
 ORDER_LIMIT = 1 << 20
+NO_STEP = ("", ".", "..")  # as a step of a path, encoded or not, they lead elsewhere with our secret
 UNREADABLE = (OSError, ValueError)  # no file, not ours to read, not text
 
 
@@ -53,6 +54,8 @@ class OrderManagers:
             headers = self._headers(manager)
         except UNREADABLE as error:
             return Seen(None, because=f"the secret {manager.secret} cannot be read ({type(error).__name__})")
+        if order_ref in NO_STEP:
+            return Seen(None, because=f"{order_ref!r} names no order in a URL")
         said = await self._webhooks.exchange("GET", _at(manager.url, order_ref), headers, b"", ORDER_LIMIT)
         if said.status != 200:
             return Seen(None, because=f"{said.status or 'no answer'} {said.because}".strip())

@@ -36,12 +36,16 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """A whole answer: headers by their small names, the body up to what was asked for. Status 0: there was none."""
+    """A whole answer: headers by their small names, the body up to what was asked for. Status 0: there was none.
+
+    `hung_up`: the other side closed the connection before it answered, as one does that was kept open for too long.
+    """
 
     status: int
     headers: dict[str, str]
     body: bytes
     because: str = ""
+    hung_up: bool = False
 
 
 class LeadsInside(OSError):
@@ -66,8 +70,13 @@ class HttpWebhooks:
         await require_outside(url, self._allow)
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Send once. Never raises for what the receiver does: no answer is a reply with status 0."""
+        """Send a message. Never raises for what the receiver does: no answer is a reply with status 0.
+
+        Where a kept connection was closed it is sent once more on another: a receiver may get a message twice anyway.
+        """
         said = await self.exchange("POST", url, headers, body, ANSWER_LIMIT, whole=False)
+        if said.hung_up:
+            said = await self.exchange("POST", url, headers, body, ANSWER_LIMIT, whole=False)
         return Reply(said.status, said.because, wait_wished(said.headers.get("retry-after", ""), self._now()))
 
     async def exchange(
@@ -89,7 +98,8 @@ class HttpWebhooks:
         except Invalid as refusal:
             return Exchange(0, {}, b"", "; ".join(detail for _, detail in refusal.errors))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Exchange(0, {}, b"", printable(str(error) or type(error).__name__, WORDS))
+            hung_up = isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError)
+            return Exchange(0, {}, b"", printable(str(error) or type(error).__name__, WORDS), hung_up)
 
     def _session(self, url: URL) -> aiohttp.ClientSession:
         named, plain = str(url.host).rstrip(".") in self._allow.hosts, url.scheme == "http"

@@ -18,7 +18,8 @@ from unstuck.kernel.refusal import Invalid
 
 REPORTED = "reported"
 PERSON = "person"
-NAME = r"^[^\x00-\x1f\x7f]*$"
+# Names stand in lines of a terminal: nothing that ends a line, commands the terminal or turns the direction of a text.
+NAME = r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$(?!\n)"
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=NAME)]
 MaybeName = Annotated[str, msgspec.Meta(max_length=200, pattern=NAME)]
 Text = Annotated[str, msgspec.Meta(max_length=4000)]
@@ -73,10 +74,12 @@ class Failure(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     @property
     def item(self) -> str:
+        """The order item it is about, in the source's words."""
         return self.service_order_item_id
 
     @property
     def step(self) -> str:
+        """The step that failed: its key, else the operation that was tried."""
         return self.failed_step_key or self.operation
 
     @property
@@ -86,6 +89,7 @@ class Failure(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
     @property
     def raw_code(self) -> str:
+        """The code of the system that failed, else the reason of the source."""
         return self.raw_error_code or self.reason_code
 
 

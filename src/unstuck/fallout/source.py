@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from unstuck.kernel.actor import Actor
 from unstuck.kernel.event import EventType
 from unstuck.repair.manager import OrderManager
 
@@ -18,6 +19,11 @@ HEARD_AGAIN = EventType("source.heard-again", False, "a silent source was heard 
 
 ALL = (FIRST_HEARD, REGISTERED, KEY_ISSUED, KEY_REVOKED, WENT_SILENT, HEARD_AGAIN)
 RESERVED = ("person", "engine")  # who opens cases beside sources
+
+
+def is_ours(name: str) -> bool:
+    """Whether no source may be called so: it is who opens cases beside sources, or a loop of our own."""
+    return name.strip() in RESERVED or Actor(name.strip()).is_machine
 
 
 class SourceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

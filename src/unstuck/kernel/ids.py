@@ -1,4 +1,4 @@
-"""Identifiers. Time and chance are arguments: the core makes neither."""
+"""Identifiers and names. Time and chance are arguments: the core makes neither."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -16,3 +16,18 @@ def uuid7(at: datetime, chance: int) -> UUID:
 def rfc3339(at: datetime) -> str:
     """UTC, microseconds, `Z`: the one way a time is written in events and answers."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def as_number(text: str, prefix: str) -> int | None:
+    """The number in a name like FC-1042, None when it is no such name."""
+    digits = text[len(prefix) :]
+    fits = text.upper().startswith(prefix) and digits.isascii() and digits.isdecimal() and len(digits) < 19
+    return int(digits) if fits else None
+
+
+def as_id(text: str) -> UUID | None:
+    """The id that a text is, None when it is none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

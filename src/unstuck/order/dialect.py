@@ -5,7 +5,7 @@ source in its settings. The standard itself is `STANDARD`; what is not said of a
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -16,14 +16,6 @@ class Sign(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     state: str = ""
     field: str = ""
     contains: str = ""
-
-
-class Cancelling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How one asks that order manager to cancel. `{id}` and `{externalId}` stand for the order's."""
-
-    method: Literal["POST", "PATCH"]
-    path: str
-    body: dict[str, Any] = {}
 
 
 class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +31,6 @@ class Dialect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: dict[str, str] = {}
     envelope: tuple[str, ...] = ("event.serviceOrder", "event")
     fallout: tuple[Sign, ...] = ()
-    cancel: Cancelling | None = None
 
 
 EVENTS = (
@@ -66,7 +57,6 @@ STANDARD = Dialect(
         "serviceOrderJeopardyEvent": "serviceOrderJeopardyAlertEvent",
     },
     fallout=(Sign(state="held"), Sign(state="failed")),
-    cancel=Cancelling("POST", "/cancelServiceOrder", {"serviceOrder": {"id": "{id}"}}),
 )
 
 
@@ -106,15 +96,6 @@ def fallout(dialect: Dialect, event: Mapping[str, Any]) -> Sign | None:
     return next((sign for sign in dialect.fallout or STANDARD.fallout if _shows(sign, state, order, event)), None)
 
 
-def cancel_call(dialect: Dialect, order_id: str, external_id: str) -> tuple[str, str, dict[str, Any]]:
-    """Method, path and body with which that order manager is asked to cancel one of its orders."""
-    way = dialect.cancel or STANDARD.cancel
-    assert way is not None
-    known = {"{id}": order_id, "{externalId}": external_id}
-    body: dict[str, Any] = _filled(way.body, known)
-    return way.method, _text(way.path, known), body
-
-
 def at(data: Any, path: str) -> Iterator[Any]:
     """What is at a dotted path; a list on the way stands for each of its members."""
     head, _, rest = path.partition(".")
@@ -135,15 +116,3 @@ def _shows(sign: Sign, state: str, order: Mapping[str, Any], event: Mapping[str,
         return False
     said = [*at(order, sign.field), *at(event, sign.field)] if sign.field else [""]
     return any(isinstance(text, str) and sign.contains in text for text in said)
-
-
-def _filled(body: Any, known: Mapping[str, str]) -> Any:
-    if isinstance(body, dict):
-        return {name: _filled(inner, known) for name, inner in body.items()}
-    return _text(body, known) if isinstance(body, str) else body
-
-
-def _text(text: str, known: Mapping[str, str]) -> str:
-    for name, given in known.items():
-        text = text.replace(name, given)
-    return text

@@ -9,11 +9,11 @@ from unstuck.kernel.canonical import encode, printable
 from unstuck.repair.token import ResumeMode
 
 Way = Literal["task", "patch", "repost"]
-Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=r"^https?://[!-~]+$")]
-Field = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[!-~]+$")]
-Word = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Header = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[ -~]*$")]
-Secret = Annotated[str, msgspec.Meta(max_length=60, pattern=r"^([a-z0-9][a-z0-9-]*)?$")]
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000, pattern=r"^https?://[!-~]+$(?!\n)")]
+Field = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[!-~]+$(?!\n)")]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Header = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[ -~]*$(?!\n)")]
+Secret = Annotated[str, msgspec.Meta(max_length=60, pattern=r"^([a-z0-9][a-z0-9-]*)?$(?!\n)")]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)]
 ORDER = "{order}"
 

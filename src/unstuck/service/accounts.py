@@ -7,6 +7,8 @@ from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid
 from unstuck.service.ports import Ports
 from unstuck.store.look import token_holders
+from unstuck.store.sources import is_held_elsewhere
+from unstuck.store.unit import Unit
 
 
 async def holders(ports: Ports, tokens: Sequence[bytes]) -> list[Actor | None]:
@@ -26,9 +28,21 @@ async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str
     if unknown or not roles:
         known = ", ".join(ports.book.current.document.roles)
         raise Invalid(f"no such role: {', '.join(unknown) or '(none given)'}; there are {known}")
-    if Actor(name).is_machine or not name.strip() or not name.isprintable():
-        raise Invalid(f"{name!r} cannot be a name: names of our own loops begin like that, or it is not printable")
     if len(secret) < 20:
         raise Invalid("a token has at least 20 characters")
     async with ports.store.unit(ports.now()) as unit:
+        await require_own_name(unit, name, source)
         await unit.keep_token(ports.new_id(), name, sha256(secret.encode()).hexdigest(), roles, source)
+
+
+async def require_own_name(unit: Unit, name: str, source: str) -> None:
+    """Refuse a name that is none, or under which somebody speaks for another source or for none.
+
+    What an account owns and its answers to repeated commands go by its name.
+    """
+    if Actor(name).is_machine or not name.strip() or not name.isprintable():
+        because = f"{name!r} cannot be a name: names of our own loops begin like that, or it is not printable"
+        raise Invalid(because, (("/holder", "a printable name that does not begin with unstuck:"),))
+    if await is_held_elsewhere(unit, name, source):
+        because = f"{name!r} is the name of another account, or of a key of another source"
+        raise Invalid(because, (("/holder", "a name of its own"),))

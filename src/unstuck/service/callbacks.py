@@ -9,6 +9,7 @@ from unstuck.kernel.actor import ENGINE
 from unstuck.kernel.canonical import printable
 from unstuck.kernel.event import Event
 from unstuck.kernel.refusal import Invalid, Missing
+from unstuck.kernel.strict import NOT_JSON
 from unstuck.order import events
 from unstuck.order.advance import Shape, follow
 from unstuck.order.lifecycle import ORDER_IS_OVER
@@ -92,7 +93,7 @@ async def _read(ports: Ports, system: str, body: bytes) -> Callback:
         if "\x00" in callback.id + callback.key:
             raise msgspec.ValidationError("id and key are texts without NUL")
         return callback
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         unread = Callback(sha256(body).hexdigest(), "", "unreadable")
         async with ports.store.unit(ports.now()) as unit:
             await _keep(unit, system, unread, body, None, "unreadable")

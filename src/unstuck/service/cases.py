@@ -24,6 +24,7 @@ from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change
 from unstuck.store.rows import Changes
 from unstuck.store.unit import Conflict, Unit
+from unstuck.store.whole import order_whole
 
 
 class Desk(msgspec.Struct):
@@ -45,10 +46,16 @@ class Desk(msgspec.Struct):
         return self.own
 
 
-async def open_desk(ports: Ports, unit: Unit, case_id: UUID, version: int | None, actor: Actor) -> Desk:
-    """Lock and read; Stale when `version` is given and the case has moved on."""
+async def open_desk(
+    ports: Ports, unit: Unit, case_id: UUID, version: int | None, actor: Actor, *, whole: bool = False
+) -> Desk:
+    """Lock and read; Stale when `version` is given and the case has moved on.
+
+    `whole` for decisions that move tasks: no worker can start a call of this order meanwhile.
+    """
     order_id = await unit.order_of_case(case_id)
-    own, tasks = await unit.order(order_id) if order_id else (None, [])
+    hold = order_whole if whole else Unit.order
+    own, tasks = await hold(unit, order_id) if order_id else (None, [])
     case = await unit.case(case_id)
     if case.order_id != order_id:
         raise Stale(f"case FC-{case.number}", case.version)  # its order came at this very moment

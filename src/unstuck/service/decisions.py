@@ -11,12 +11,12 @@ import msgspec
 
 from unstuck.fallout import events
 from unstuck.fallout.case import Case
-from unstuck.fallout.published import types_of
+from unstuck.fallout.published import Leaf, types_of
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.ids import rfc3339
 from unstuck.kernel.refusal import Forbidden, Invalid
 from unstuck.repair.token import ResumeMode, ResumeToken, claims
-from unstuck.service.outbox import Leaf, Message, Subscription
+from unstuck.service.outbox import Message, Subscription
 from unstuck.service.ports import Ports
 from unstuck.store import look
 from unstuck.store.foreign import decisions_of

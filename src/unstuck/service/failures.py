@@ -49,6 +49,7 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> Key:
+        """What makes it the same event whenever it comes again."""
         return self.failure.source_system, self.failure.source_event_id
 
 
@@ -149,8 +150,9 @@ class _Desk:
         keys = [key_of(report.failure, rules) for report in reports]
         reopens = dedup_rule(rules, REPORTED).after_close == "reopen"
         cases = await cases_of_failures(self._unit, sorted(set(keys)), sorted(set(keys)) if reopens else ())
+        fit = [case for case in cases if case.is_open or reopens]  # one may have ended before it was locked
         by_key = {
-            case.dedup_key: CaseChange(case, []) for case in sorted(cases, key=lambda c: (c.is_open, c.detected_at))
+            case.dedup_key: CaseChange(case, []) for case in sorted(fit, key=lambda c: (c.is_open, c.detected_at))
         }
         filed = {}
         for report, key, place in zip(reports, keys, places, strict=True):

@@ -10,6 +10,7 @@ from unstuck.fallout.failure import Failure
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.canonical import digest, printable
 from unstuck.kernel.refusal import Missing, Refused
+from unstuck.kernel.strict import NOT_JSON
 from unstuck.order.dialect import STANDARD, Dialect, at, event_of, fallout, order_in, state_of, value
 from unstuck.policy.pack import Pack
 from unstuck.service.failures import Filed, Report
@@ -94,7 +95,7 @@ def _named(dialect: Dialect, said: str) -> str:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise Refused("not-json", f"the event is not JSON ({error}); it was kept") from error
     if not isinstance(data, dict):
         raise Refused("not-json", "an event is a JSON object; it was kept")

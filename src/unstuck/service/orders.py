@@ -9,20 +9,20 @@ from unstuck.fallout.case import Case
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.canonical import digest
 from unstuck.kernel.event import Event
-from unstuck.kernel.refusal import Invalid, Refused, Stale
+from unstuck.kernel.refusal import Forbidden, Refused, Stale
 from unstuck.order import command, events
 from unstuck.order.advance import Shape
 from unstuck.order.lifecycle import ORDER_IS_OVER, OrderState
 from unstuck.order.state import Order, Task
+from unstuck.policy.grant import may
 from unstuck.repair.judge import Stop
 from unstuck.service import once
 from unstuck.service.ports import Ports
 from unstuck.service.stops import Stopped, classify_timers, stop_cases
+from unstuck.store.look import order_row
 from unstuck.store.rows import Changes, OrderChange
 from unstuck.store.unit import Unit
 from unstuck.store.whole import give_back, hold_back, keep_annotation, keep_cancellation, order_whole
-
-REASON_LIMIT = 4000
 
 
 class CleanUp(msgspec.Struct):
@@ -59,7 +59,7 @@ async def suspend(ports: Ports, order_id: UUID, version: int, actor: Actor, reas
     """Send nothing new of the order until it is resumed."""
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
-        made = command.suspend(held.order, actor.id, _why(reason), unit.now)
+        made = command.suspend(held.order, actor.id, reason, unit.now)
         await hold_back(unit, order_id)
         return await _record(ports, unit, held, made)
 
@@ -68,7 +68,7 @@ async def resume(ports: Ports, order_id: UUID, version: int, actor: Actor, reaso
     """Let a suspended order go on."""
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
-        made = command.resume(held.order, actor.id, _why(reason), unit.now)
+        made = command.resume(held.order, actor.id, reason, unit.now)
         await give_back(unit, order_id)
         return await _record(ports, unit, held, made)
 
@@ -77,7 +77,7 @@ async def fail(ports: Ports, order_id: UUID, version: int, actor: Actor, reason:
     """Declare the order failed: it stops, and a case stands for it from this very transaction on."""
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
-        made = command.fail(held.order, actor.id, _why(reason), unit.now)
+        made = command.fail(held.order, actor.id, reason, unit.now)
         await hold_back(unit, order_id)
         changes = Changes(cases=await stop_cases(ports, unit, [_by_hand(ports, held.order, reason)]))
         changes.timers = classify_timers(changes.cases, unit.now)
@@ -88,7 +88,7 @@ async def resolve_failure(ports: Ports, order_id: UUID, version: int, actor: Act
     """Return a failed order to what it was; `reason` describes why the failure is none any more."""
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
-        made = command.resolve_failure(held.order, actor.id, _why(reason), unit.now)
+        made = command.resolve_failure(held.order, actor.id, reason, unit.now)
         await _give_back(unit, held.order)
         return await _record(ports, unit, held, made)
 
@@ -97,7 +97,7 @@ async def cancel(ports: Ports, order_id: UUID, version: int, actor: Actor, reaso
     """Call off an order of which nothing was ever sent."""
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
-        made = command.cancel(held.order, held.tasks, held.shape, actor.id, _why(reason), unit.now)
+        made = command.cancel(held.order, held.tasks, held.shape, actor.id, reason, unit.now)
         return await _record(ports, unit, held, made)
 
 
@@ -106,7 +106,7 @@ async def abort(ports: Ports, order_id: UUID, version: int, actor: Actor, reason
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
         left = await _clean_up(unit, held)
-        made = command.abort(held.order, held.tasks, held.shape, actor.id, _why(reason), unit.now)
+        made = command.abort(held.order, held.tasks, held.shape, actor.id, reason, unit.now)
         return await _record(ports, unit, held, made, clean_up=left)
 
 
@@ -123,6 +123,7 @@ async def assess_cancellation(ports: Ports, asked: Asked, actor: Actor) -> UUID:
     """Answer a request to cancel, whatever the answer is: cancelled, kept, or impossible because it is over."""
     async with ports.store.unit(ports.now()) as unit:
         held = await _hold(ports, unit, asked.order_id, asked.version, actor)
+        await _require_theirs(ports, unit, asked.order_id, actor)
         request = ports.new_id()
         outcome, because = _assessment(held)
         facts = {"request": str(request), "outcome": outcome, "sha256": digest(asked.body), "reason": asked.reason}
@@ -133,6 +134,15 @@ async def assess_cancellation(ports: Ports, asked: Asked, actor: Actor) -> UUID:
         await keep_cancellation(unit, request, asked.order_id, outcome, because, asked.body)
         await _record(ports, unit, held, made)
         return request
+
+
+async def _require_theirs(ports: Ports, unit: Unit, order_id: UUID, actor: Actor) -> None:
+    """Who only sends orders in may ask to cancel what they sent, and nobody else's."""
+    theirs = (await order_row(unit, order_id))["source"] == actor.id
+    if not theirs and not may(actor, "order.manage", ports.book.current):
+        raise Forbidden(
+            "own-order", "this order was sent by somebody else; only who manages orders may ask to cancel it"
+        )
 
 
 class Patch(msgspec.Struct, frozen=True):
@@ -241,11 +251,3 @@ def _by_hand(ports: Ports, order: Order, reason: str) -> Stopped:
 
 def _number(case: Case) -> str:
     return f"FC-{case.number}"
-
-
-def _why(reason: str) -> str:
-    plain = reason.replace("\n", "").replace("\t", "")
-    if not reason.strip() or len(reason) > REASON_LIMIT or not plain.isprintable():
-        wanted = f"1 to {REASON_LIMIT} printable characters"
-        raise Invalid("say why", (("/reason", wanted),))
-    return reason

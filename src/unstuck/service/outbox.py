@@ -19,9 +19,7 @@ import msgspec
 
 from unstuck.connect.signature import sign
 from unstuck.connect.webhook import Reply
-from unstuck.fallout.published import About as About
-from unstuck.fallout.published import Leaf as Leaf
-from unstuck.fallout.published import cloud_events, wanted
+from unstuck.fallout.published import About, Leaf, cloud_events, wanted
 from unstuck.kernel.canonical import encode_trusted
 from unstuck.service.ports import Ports
 from unstuck.store import outbox as rows

@@ -40,7 +40,7 @@ class Proposal(msgspec.Struct, frozen=True):
 async def propose(ports: Ports, case_id: UUID, version: int, actor: Actor, proposal: Proposal) -> CaseDone:
     """Put a typed correction on the case; refused as policy says, Invalid for input it cannot take."""
     async with once.command(ports) as unit:
-        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk = await open_desk(ports, unit, case_id, version, actor, whole=True)
         action, facts = _action(desk, proposal)
         desk.grant.require(action)
         planned = plan(action, proposal.input, facts)
@@ -80,7 +80,7 @@ async def reject(
 ) -> CaseDone:
     """Turn a proposed correction down, or withdraw one's own."""
     async with once.command(ports) as unit:
-        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk = await open_desk(ports, unit, case_id, version, actor, whole=True)
         row = await _current(unit, desk.case, correction_id, "PROPOSED")
         row.state = "REJECTED"
         made = decide(desk.case, Reject(_of(row), because), desk.grant, unit.now)
@@ -91,7 +91,7 @@ async def reject(
 async def apply(ports: Ports, case_id: UUID, version: int, actor: Actor, correction_id: UUID) -> CaseDone:
     """Carry a proposed correction out. One that asks the target does so between two transactions."""
     async with once.command(ports) as unit:
-        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk = await open_desk(ports, unit, case_id, version, actor, whole=True)
         row = await _current(unit, desk.case, correction_id, "PROPOSED", "APPLYING")
         action = ActionCode(row.action)
         facts = _require_step(desk)
@@ -116,7 +116,7 @@ async def attach(ports: Ports, case_id: UUID, version: int, actor: Actor, data: 
     """Add evidence: the bytes as a file named by their digest, the row in the transaction of its event."""
     sha256 = ports.blobs.put(data)
     async with once.command(ports) as unit:
-        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk = await open_desk(ports, unit, case_id, version, actor, whole=True)
         kept = msgspec.structs.replace(
             described, id=ports.new_id(), sha256=sha256, size=len(data), captured_by=actor.id, captured_at=unit.now
         )
@@ -130,7 +130,7 @@ async def attach(ports: Ports, case_id: UUID, version: int, actor: Actor, data: 
 async def _answered(ports: Ports, case_id: UUID, actor: Actor, correction_id: UUID, outcome: Outcome) -> CaseDone:
     sha256 = ports.blobs.put(outcome.body) if outcome.body else ""
     async with ports.store.unit(ports.now()) as unit:
-        desk = await open_desk(ports, unit, case_id, None, actor)
+        desk = await open_desk(ports, unit, case_id, None, actor, whole=True)
         row = await _current(unit, desk.case, correction_id, "APPLYING")
         facts = _require_step(desk)
         row.result = _says(outcome, facts, desk.tasks[facts.task].sent_at, unit.now)

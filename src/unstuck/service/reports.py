@@ -1,17 +1,17 @@
 """Reports of failures as bytes: read item by item, what cannot be read is kept with the reason (B6)."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from unstuck.fallout.failure import PERSON, Failure, require_sense
-from unstuck.fallout.source import RESERVED
+from unstuck.fallout.source import RESERVED, is_ours
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.kernel.strict import DEPTH_LIMIT, NOT_JSON, distinct, not_json, require_shallow
 from unstuck.service.failures import TRIES, Filed, Report, file
 from unstuck.service.intake import Sent, keep
 from unstuck.service.once import answered, command
@@ -20,7 +20,7 @@ from unstuck.store.unit import Conflict
 
 MANY = 10_000
 CHANNEL = "failure-event"
-DEPTH = 64
+DISTINCT = json.JSONDecoder(object_pairs_hook=distinct, parse_int=str, parse_float=str)
 PutAll = Callable[[Sequence[Report]], Awaitable[list[Filed | Refused]]]
 
 
@@ -104,8 +104,8 @@ def split(body: bytes, media_type: str) -> tuple[list[bytes], bool]:
         return [body], False
     try:
         return _no_more_than_many([bytes(item) for item in msgspec.json.decode(body, type=list[msgspec.Raw])]), True
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("not-json", f"the body is not JSON ({error})") from error
+    except NOT_JSON as error:
+        raise not_json(error) from error
 
 
 def opened_by(person: Actor, opened: Opened, event_id: str) -> Report:
@@ -135,8 +135,9 @@ def _read(item: bytes, actor: Actor) -> Report | Refused:
         failure = msgspec.json.decode(item, type=Failure)
         _require_once(item)
         require_sense(failure)
-        if failure.source_system in RESERVED:
-            raise Invalid("that is no source", (("/sourceSystem", f"not one of {', '.join(RESERVED)}"),))
+        if is_ours(failure.source_system):
+            taken = f"not one of {', '.join(RESERVED)}, nor a name that begins with unstuck:"
+            raise Invalid("that is no source", (("/sourceSystem", taken),))
         return Report(failure, item, actor)
     except msgspec.ValidationError as error:
         because, _, path = str(error).partition(" - at `$")
@@ -144,39 +145,17 @@ def _read(item: bytes, actor: Actor) -> Report | Refused:
         named = because.partition("required field `")[2].rstrip("`")
         pointer += f"/{named}" if named else ""
         return Invalid(because, ((pointer or "/", because),))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Refused("not-json", f"this is not JSON ({error})")
+    except NOT_JSON as error:
+        return not_json(error, "this")
     except Refused as refusal:
         return refusal
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = dict(pairs)
-    if len(names) != len(pairs):
-        twice = next(name for n, (name, _) in enumerate(pairs) if name in dict(pairs[:n]))
-        raise Invalid("a key is given twice", ((f"/{twice}", "once"),))
-    return names
-
-
-DISTINCT = json.JSONDecoder(object_pairs_hook=_distinct, parse_int=str, parse_float=str)
-
-
 def _require_once(item: bytes) -> None:
-    """A key that is given twice means something else to every reader; and so deep nobody has to read."""
-    depth = 0
-    if item.count(b"[") + item.count(b"{") > DEPTH:
-        depth = max(_depths(item))
-    if depth > DEPTH:
-        raise Invalid("this is nested too deeply", (("/", f"at most {DEPTH} levels"),))
-    DISTINCT.decode(item.decode())
-
-
-def _depths(item: bytes) -> Iterator[int]:
-    """An upper bound of the nesting: brackets in texts count too."""
-    depth = 0
-    for byte in item:
-        depth += (byte in b"[{") - (byte in b"]}")
-        yield depth
+    """A name that is given twice means something else to every reader; and so deep nobody has to read."""
+    value = DISTINCT.decode(item.decode())
+    if item.count(b"[") + item.count(b"{") > DEPTH_LIMIT:
+        require_shallow(value)
 
 
 def _where(said: Refused) -> str:

@@ -48,7 +48,7 @@ class Decision(msgspec.Struct, frozen=True):
 async def resolve(ports: Ports, case_id: UUID, version: int, actor: Actor, decision: Decision) -> CaseDone:
     """Resolve the case and let the order go on, in one transaction; refused without proof."""
     async with once.command(ports) as unit:
-        desk = await open_desk(ports, unit, case_id, version, actor)
+        desk = await open_desk(ports, unit, case_id, version, actor, whole=True)
         desk.grant.require("resolve")
         mode = _mode(decision)
         if mode is None and desk.own is not None:

@@ -48,6 +48,7 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def way(self) -> Way:
+        """The way that is tried now."""
         return self.manager.strategy[self.work.way]
 
     @property

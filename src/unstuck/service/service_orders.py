@@ -10,6 +10,7 @@ import msgspec
 
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
 from unstuck.kernel.refusal import Invalid, Missing
+from unstuck.kernel.strict import NOT_JSON
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
 from unstuck.order.plan import OrderDraft
 from unstuck.order.tmf import all_waits
@@ -59,6 +60,7 @@ class ToldCase(msgspec.Struct, frozen=True):
 
     @property
     def is_open(self) -> bool:
+        """Whether it still stands for something that is not resolved."""
         return self.state not in CASE_IS_RESOLVED
 
 
@@ -293,6 +295,6 @@ def _object(body: bytes) -> dict[str, Any]:
     """What came in another form than an object (an order of our own command line) has no words of its own."""
     try:
         came = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except NOT_JSON:
         return {}
     return came if isinstance(came, dict) else {}

@@ -8,10 +8,11 @@ from uuid import UUID
 import msgspec
 
 from unstuck.fallout import source as events
-from unstuck.fallout.source import RESERVED, Source, SourceSettings
+from unstuck.fallout.source import Source, SourceSettings, is_ours
 from unstuck.kernel.actor import ENGINE, Actor
 from unstuck.kernel.event import Event, EventType
 from unstuck.kernel.refusal import Forbidden, Invalid, Missing, Refused, Stale
+from unstuck.service.accounts import require_own_name
 from unstuck.service.foreign import require_callable
 from unstuck.service.ports import Ports
 from unstuck.store.failures import heard
@@ -44,7 +45,7 @@ async def shown(ports: Ports, name: str) -> tuple[Source, list[Key]]:
 
 async def register(ports: Ports, name: str, version: int | None, actor: Actor, said: Described) -> tuple[Source, bool]:
     """Register a source or change it (then `version` is needed); return it and whether it is new."""
-    if name in RESERVED or actor.is_machine or name.startswith("unstuck:"):
+    if is_ours(name):
         raise Invalid(f"{name} cannot be a source: it stands for something else here", (("/name", "another name"),))
     await require_callable(ports, said.settings.resume)
     async with ports.store.unit(ports.now()) as unit:
@@ -72,6 +73,7 @@ async def issue_key(ports: Ports, name: str, actor: Actor, holder: str) -> tuple
     secret = f"unst_src_{secrets.token_urlsafe(24)}"
     async with ports.store.unit(ports.now()) as unit:
         source = await source_named(unit, name, lock=True)
+        await require_own_name(unit, holder, name)
         key = Key(ports.new_id(), holder, unit.now, None)
         await unit.keep_token(key.id, holder, sha256(secret.encode()).hexdigest(), (KEY_ROLE,), name)
         await _say(unit, source, events.KEY_ISSUED, actor, key=str(key.id), holder=holder)

@@ -41,13 +41,17 @@ class Feed:
 
     async def join(self) -> None:
         """Begin to listen; refused when too many do."""
-        if self.listeners >= LISTENERS:
-            raise Refused("busy", f"{LISTENERS} streams are open here already; try again later")
+        self.require_room()
         self.listeners += 1
         if self._looking is None or self._looking.done():
             self._recent.clear()
             self._next, self._broken = -1, None
             self._looking = asyncio.create_task(self._look())
+
+    def require_room(self) -> None:
+        """Refuse when too many listen: to be asked before an answer begins, which can only break off later."""
+        if self.listeners >= LISTENERS:
+            raise Refused("busy", f"{LISTENERS} streams are open here already; try again later")
 
     def leave(self) -> None:
         """Listen no longer."""

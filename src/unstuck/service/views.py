@@ -9,7 +9,7 @@ import msgspec
 from unstuck.fallout.classify import TRIAGE
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
 from unstuck.kernel.actor import Actor, Verdict
-from unstuck.kernel.ids import rfc3339
+from unstuck.kernel.ids import as_id, as_number, rfc3339
 from unstuck.kernel.refusal import Missing
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
 from unstuck.order.plan import PlannedTask
@@ -253,13 +253,8 @@ def _at(at: Any) -> str | None:
 
 
 async def _find(ports: Ports, name: str, prefix: str, table: str, what: str) -> UUID:
-    try:
-        if name.upper().startswith(prefix):
-            number = int(name[len(prefix) :])
-            found = await look.by_number(ports.store, table, number) if 0 < number < 2**63 else None
-            if found is None:
-                raise Missing(f"{what} {name}")
-            return found
-        return UUID(name)
-    except ValueError:
-        raise Missing(f"{what} {name[:80]}") from None
+    number = as_number(name, prefix)
+    found = as_id(name) if number is None else await look.by_number(ports.store, table, number)
+    if found is None:
+        raise Missing(f"{what} {name[:80]}")
+    return found

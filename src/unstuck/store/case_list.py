@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
+from unstuck.kernel.ids import as_id, as_number
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
 from unstuck.store.walk import WALKED, Clause, Sort, Walk, sizes
@@ -185,18 +186,3 @@ def _conditions(wanted: Wanted, *, searched: bool) -> dict[str, Clause]:
         found = "strpos(lower(raw_message), lower({})) > 0 OR strpos(lower(raw_code), lower({})) > 0"
         out["text"] = Clause(f"({found})", (wanted.text, wanted.text))
     return out
-
-
-def as_number(text: str, prefix: str) -> int | None:
-    """The number in a name like FC-1042."""
-    digits = text[len(prefix) :]
-    fits = text.upper().startswith(prefix) and digits.isascii() and digits.isdecimal() and len(digits) < 19
-    return int(digits) if fits else None
-
-
-def as_id(text: str) -> UUID | None:
-    """The id that a text is."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from unstuck.fallout.case import Case
+from unstuck.kernel.ids import as_id, as_number
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit, case_of
 
@@ -51,8 +51,8 @@ async def known_events(unit: Unit, events: Sequence[tuple[str, str]]) -> dict[tu
 async def orders_named(unit: Unit, refs: Iterable[str]) -> list[Named]:
     """Our orders that carry one of these references as their external id, their id or their number."""
     wanted = sorted(set(refs) - {""})
-    ids = [ref for ref in wanted if _is_uuid(ref)]
-    numbers = [int(ref[4:]) for ref in wanted if ref.startswith("ORD-") and ref[4:].isdecimal() and len(ref) < 20]
+    ids = [ref for ref in wanted if (id := as_id(ref)) and str(id) == ref]
+    numbers = [number for ref in wanted if (number := as_number(ref, "ORD-")) is not None]
     if not wanted:
         return []
     return [Named(*row) for row in await unit.conn.fetch(sql("orders_named"), wanted, ids, numbers)]
@@ -75,7 +75,8 @@ async def task_fences(unit: Unit, tasks: Sequence[tuple[UUID, int]]) -> dict[tup
 
 async def cases_of_failures(unit: Unit, keys: Sequence[str], again: Sequence[str]) -> list[Case]:
     """The open cases of these failures; of those in `again` also the newest that is over. Locked."""
-    return [case_of(row) for row in await unit.conn.fetch(sql("cases_of_failures"), list(keys), list(again))]
+    found = await unit.conn.fetch(sql("cases_of_failures"), list(keys), list(again))
+    return await unit.cases([row["id"] for row in found]) if found else []
 
 
 async def cases_waiting_for(unit: Unit, source: str, ref: str) -> list[Case]:
@@ -92,16 +93,3 @@ async def reporting_sources(unit: Unit, names: Iterable[str]) -> dict[str, Repor
     """What is known of these sources; every name has an answer."""
     rows = await unit.conn.fetch(sql("reporting_sources"), sorted(names), unit.now - HEARD_EVERY)
     return {row["name"]: Reporting(*row) for row in rows}
-
-
-async def first_report(unit: Unit, case_id: UUID) -> Any:
-    """The failure event that made a case, None when no report did."""
-    query = "SELECT * FROM failure_event WHERE case_id = $1 AND was = 'new'"
-    return await unit.conn.fetchrow(query, case_id)
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from unstuck.store.case_list import as_id, as_number
+from unstuck.kernel.ids import as_id, as_number
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
 from unstuck.store.walk import WALKED, Clause, Sort, Walk, sizes

@@ -56,6 +56,8 @@ class CaseChange(msgspec.Struct):
 
 
 class Attempt(msgspec.Struct, array_like=True):
+    """The intent of one call, written before it leaves; `kind` says whether it sends or asks."""
+
     order_id: UUID
     task: int
     attempt: int
@@ -105,6 +107,8 @@ class Timer(msgspec.Struct, frozen=True):
 
 
 class CorrectionRow(msgspec.Struct):
+    """A correction as it is kept; `given`, `preview` are JSON."""
+
     id: UUID
     case_id: UUID
     action: str

@@ -22,6 +22,7 @@ from unstuck.store.statements import sql
 from unstuck.verifier.note import ED25519
 
 LEAVES_A_CHECKPOINT = 1000
+EVENTS_A_BATCH = 20_000  # of a backlog: what a statement reads and a transaction holds stays bounded
 SECONDS_A_CHECKPOINT = 60
 TILES_AT_ONCE = 10_000
 log = structlog.get_logger()
@@ -80,8 +81,7 @@ async def seal(pool: asyncpg.Pool, keys: Keyring, now: datetime, ship_to: Path |
         if state is None:
             return 0
         await _mend_tiles(conn, state["size"])
-        high = await _bound(conn, state["low"])
-        rows = in_order(await conn.fetch(sql("seal_batch"), state["low"], high))
+        high, rows = await _batch(conn, state["low"])
         tree = Frontier.unpack(state["size"], state["frontier"])
         leaves = []
         for row in rows:
@@ -102,9 +102,20 @@ async def seal(pool: asyncpg.Pool, keys: Keyring, now: datetime, ship_to: Path |
     return len(leaves)
 
 
-async def _bound(conn: asyncpg.Connection, low: str) -> str:
-    """Below which transaction everything can be sealed: all has ended, and nothing follows what is not in here itself."""
-    high: str = await conn.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+async def _batch(conn: asyncpg.Connection, low: str) -> tuple[str, list[Any]]:
+    """What can be sealed now, and below which transaction: all of it has ended, and nothing follows what is not in it."""
+    newest: str = await conn.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+    cut: str | None = await conn.fetchval(sql("seal_far"), low, newest, EVENTS_A_BATCH)
+    high = await _whole(conn, low, cut or newest)
+    rows = await conn.fetch(sql("seal_batch"), low, high)
+    if cut is not None and not rows:  # the oldest goes on with a stream that one beyond the cut has begun
+        high = await _whole(conn, low, newest)
+        rows = await conn.fetch(sql("seal_batch"), low, high)
+    return high, in_order(rows)
+
+
+async def _whole(conn: asyncpg.Connection, low: str, high: str) -> str:
+    """At or below `high`, where no stream goes on with an event whose predecessor lies above."""
     while (ahead := await conn.fetchval(sql("seal_ahead"), low, high)) is not None:
         high = ahead
     return high

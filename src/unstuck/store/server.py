@@ -157,10 +157,6 @@ class EmbeddedServer:
         return self.urls.app
 
     @property
-    def purge_url(self) -> str:
-        return self.urls.purge
-
-    @property
     def superuser_url(self) -> str:
         """For backup and for tests of the server itself; no part of the product works through it."""
         return self._url(SUPERUSER, "postgres")

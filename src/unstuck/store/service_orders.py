@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from unstuck.kernel.ids import as_id
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
 
@@ -49,7 +50,9 @@ class Found(msgspec.Struct):
         parts = ["$1::uuid[] IS NOT NULL"]
         for name, wanted in self.equal:
             values.append(wanted)
-            column, values[-1] = ("o.id", _uuids(wanted)) if name == "id" else (COLUMNS[name], wanted)
+            column, values[-1] = (
+                ("o.id", list(filter(None, map(as_id, wanted)))) if name == "id" else (COLUMNS[name], wanted)
+            )
             parts.append(f"{column} = ANY(${len(values)})")
         for name, operator, at in self.compare:
             values.append(at)
@@ -141,14 +144,3 @@ async def cancellations(unit: Unit, order_ids: Sequence[UUID] | None, offset: in
     rows: Rows = await unit.conn.fetch(query, order_ids, offset, limit)
     total = await unit.conn.fetchval(f"SELECT count(*) FROM cancel_service_order WHERE {where}", order_ids)
     return rows, int(total)
-
-
-def _uuids(texts: Sequence[str]) -> list[UUID]:
-    """Those of these texts that are ids; the others name nothing."""
-    out = []
-    for text in texts:
-        try:
-            out.append(UUID(text))
-        except ValueError:
-            continue
-    return out

@@ -53,6 +53,12 @@ async def keys_of(unit: Unit, name: str) -> list[Key]:
     return [Key(*row) for row in await unit.conn.fetch(query, name)]
 
 
+async def is_held_elsewhere(unit: Unit, holder: str, source: str) -> bool:
+    """Whether a token of this name was ever given out for another source, or for none."""
+    query = "SELECT EXISTS (SELECT FROM api_token WHERE name = $1 AND source <> $2)"
+    return bool(await unit.conn.fetchval(query, holder, source))
+
+
 async def revoke_key(unit: Unit, source: str, key: UUID) -> bool:
     """Let a token of this source count no longer; whether it did until now."""
     query = "UPDATE api_token SET revoked_at = $3 WHERE id = $1 AND source = $2 AND revoked_at IS NULL"

@@ -18,7 +18,10 @@ TRACE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Edge:
-    """Wraps the application; a body has `body_s` seconds to arrive; HEAD is answered as GET without its body. `close` ends what never ends by itself."""
+    """Wraps the application: a body has `body_s` seconds to arrive, HEAD is answered as GET without its body.
+
+    `close` ends what never ends by itself.
+    """
 
     def __init__(
         self, app: Any, new_trace: Callable[[], str], close: Callable[[], None], body_s: float = BODY_S

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from unstuck.kernel.strict import pointed
+
 ITEMS = (list, tuple, set, frozenset)
 STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 Fault = tuple[str, str]
@@ -25,11 +27,6 @@ def faults(value: Any, kind: Any, at: str = "") -> Iterator[Fault]:
         because, _, path = str(error).partition(" - at `$")
         below = "".join(f"/{name or number}" for name, number in STEP.findall(path))
         yield at + below, _sentence(kind) or because
-
-
-def pointed(name: str) -> str:
-    """A name as a step of a JSON pointer (RFC 6901)."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def whole_floats(value: Any) -> Any:

@@ -75,6 +75,7 @@ class Operation(msgspec.Struct, frozen=True):
     handler: HTTPRouteHandler
 
     def says(self, name: str, otherwise: Any = None) -> Any:
+        """What the handler declares under this name of its `opt`."""
         return self.handler.opt.get(name, otherwise)
 
 

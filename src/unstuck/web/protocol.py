@@ -1,12 +1,8 @@
 """Bodies, versions and paths as handlers read them: strict, with the pointer of what is wrong."""
 
-import json
 import re
-from collections import Counter
-from collections.abc import Iterable
 from itertools import islice
 from typing import Annotated, Any, TypeVar
-from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
@@ -15,16 +11,15 @@ from litestar.handlers import BaseRouteHandler
 
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.kernel.strict import NOT_JSON, not_json, plain
 from unstuck.service.intake import Sent
-from unstuck.web.faults import faults, pointed, whole_floats
+from unstuck.web.faults import faults, whole_floats
 
 T = TypeVar("T")
 ETAG = re.compile(r'(?:W/)?"(\d{1,9})"')
 CHARSET = re.compile(r"charset\s*=\s*\"?([^\s;\"]+)")
 KEPT_OF_TOO_LARGE = 65_536
-NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, json.JSONDecodeError)
 MISFIT = "the body does not fit its schema"
-DEPTH_LIMIT = 64  # what can be decoded here must also be encoded later, from deeper in the stack
 FAULTS_SHOWN = 100
 # Control characters, and those that turn the direction of what follows on a person's screen.
 UNSEEN = r"\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
@@ -49,25 +44,8 @@ def parsed(data: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError:
         return _converted(plain(data), kind)
     except NOT_JSON as error:
-        raise _not_json(error) from error
+        raise not_json(error) from error
     plain(data)
-    return value
-
-
-def plain(data: bytes) -> Any:
-    """A JSON text as plain values; refused when a name is given twice in one object, or it is nested too deeply."""
-    try:
-        msgspec.json.decode(data)  # the stricter reader: no NaN, no lone surrogates, no numbers out of range
-        value = json.loads(data, object_pairs_hook=_distinct)
-    except NOT_JSON as error:
-        raise _not_json(error) from error
-    if depth(value) > DEPTH_LIMIT:
-        deep = (
-            [pointed(name) for name, inner in value.items() if depth(inner) >= DEPTH_LIMIT]
-            if isinstance(value, dict)
-            else [""]
-        )
-        raise Invalid("the body is nested too deeply", tuple((at, f"at most {DEPTH_LIMIT} levels") for at in deep))
     return value
 
 
@@ -80,33 +58,6 @@ def _converted(value: Any, kind: type[T]) -> T:
         found = tuple(islice(faults(value, kind), FAULTS_SHOWN)) or (("", str(error)),)
         said = "the body cannot be taken" if error.__cause__ else MISFIT  # a rule of the type itself has a cause
         raise Invalid(f"{said}: {found[0][1]}", found) from error
-
-
-def _not_json(error: Exception) -> Refused:
-    return Refused("not-json", f"the body is not JSON ({error})")
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise Refused("one-name-once", f"{pointed(twice)[:200]} is given twice in the same object; which one counts?")
-    return value
-
-
-def depth(value: Any) -> int:
-    """How deeply a decoded JSON value is nested; a plain value is one level."""
-    level, levels = [value], 0
-    while level:
-        levels += 1
-        level = [inner for outer in level for inner in _inside(outer)]
-    return levels
-
-
-def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
 
 
 def expected_version(request: Request[Any, Any, Any]) -> int:
@@ -130,10 +81,14 @@ def require_media_type(connection: ASGIConnection[Any, Any, Any, Any], handler: 
     if handler.opt.get("body") is None or given is None:
         return
     accepted = handler.opt.get("accepts", ("application/json",))
-    name, _, parameters = given.lower().partition(";")
-    charset = CHARSET.search(parameters)
-    if name.strip() not in accepted or (charset is not None and charset[1] != "utf-8"):
+    charset = CHARSET.search(given.lower().partition(";")[2])
+    if media_type(given) not in accepted or (charset is not None and charset[1] != "utf-8"):
         raise Refused("media-type", f"send {' or '.join(accepted)} in UTF-8, not {given[:100]!r}")
+
+
+def media_type(given: str) -> str:
+    """The media type of a Content-Type, without its parameters; empty when there is none."""
+    return given.partition(";")[0].strip().lower()
 
 
 def actor(request: Request[Any, Any, Any]) -> Actor:
@@ -160,13 +115,4 @@ async def read(request: Request[Any, Any, Any], limit: int, channel: str) -> Sen
         elif size > 100 * limit:
             break
     kept = bytes(body) if size <= limit else bytes(body[:KEPT_OF_TOO_LARGE])
-    media_type = request.headers.get("content-type", "")
-    return Sent(channel, actor(request).id, media_type, kept, size)
-
-
-def uuid_of(text: str, pointer: str) -> UUID:
-    """An id in a body."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Invalid("that is no id", ((pointer, "a UUID"),)) from None
+    return Sent(channel, actor(request).id, request.headers.get("content-type", ""), kept, size)

@@ -13,7 +13,7 @@ from unstuck.service.failures import Filed, Report, receive
 from unstuck.service.ports import Ports
 from unstuck.service.reports import CHANNEL, Opened, Taken, TakenAll, open_by_person, opened_by, split, take, taken_as
 from unstuck.store.unit import is_away
-from unstuck.web.protocol import actor, as_json, parsed, read
+from unstuck.web.protocol import actor, as_json, media_type, parsed, read
 
 Reports = Gather[Report, Filed | Refused]
 A_BATCH = 500
@@ -68,7 +68,7 @@ def router(reports: Reports, body_limit: int) -> Router:
         sent = await read(request, body_limit, CHANNEL)
         if sent.size > body_limit:
             raise Refused("too-large", f"a call takes at most {body_limit} bytes; send several")
-        items, many = split(sent.body, sent.media_type.partition(";")[0].strip().lower())
+        items, many = split(sent.body, media_type(sent.media_type))
         answers = await take(ports, reports.put_all, items, sent, actor(request))
         if not many and isinstance(answers[0], Refused):
             raise answers[0]
@@ -77,7 +77,7 @@ def router(reports: Reports, body_limit: int) -> Router:
             return as_json(TakenAll(taken, _counts(taken)))
         return as_json(taken[0], status=taken[0].status)
 
-    @post("/fallout-cases", opt=OPEN, status_code=201)
+    @post("/fallout-cases", opt=OPEN, status_code=201, request_max_body_size=body_limit)
     async def open_case(request: Request[Any, Any, Any], ports: NamedDependency[Ports]) -> Response[bytes]:
         """Open a case on something that stands still, or add what was seen to the one that is open for it."""
         new = parsed(await request.body(), NewCase)

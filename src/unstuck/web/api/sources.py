@@ -35,6 +35,8 @@ class SourceView(msgspec.Struct):
 
 
 class SourceList(msgspec.Struct):
+    """Every source, by name."""
+
     sources: list[SourceView]
 
 

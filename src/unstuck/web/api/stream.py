@@ -33,6 +33,7 @@ def route(feed: Feed) -> HTTPRouteHandler:
         if len(globs) > GLOBS:
             raise Invalid("that is too much", (("/types", f"at most {GLOBS} types"),))
         require_types(globs)
+        feed.require_room()
         first = await first_leaf(ports, request.headers.get("last-event-id"))
         return Stream(listen(ports, feed, actor(request), first, globs), media_type="text/event-stream")
 

@@ -32,6 +32,8 @@ Url = Annotated[
 
 
 class SubscriptionList(msgspec.Struct):
+    """The receivers that whoever asks may see."""
+
     subscriptions: list[SubscriptionView]
 
 

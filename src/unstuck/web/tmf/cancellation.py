@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from unstuck.kernel.ids import rfc3339
-from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.kernel.refusal import Invalid
+from unstuck.kernel.strict import NOT_JSON, not_json
 from unstuck.service.service_orders import Cancellation
 from unstuck.web.tmf.projection import BASE
 
@@ -50,5 +51,5 @@ def read_request(body: bytes) -> NewCancellation:
         return msgspec.json.decode(body, type=NewCancellation)
     except msgspec.ValidationError as error:
         raise Invalid(f"a cancelServiceOrder names its serviceOrder by id: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("not-json", f"the body is not JSON ({error})") from error
+    except NOT_JSON as error:
+        raise not_json(error) from error

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from unstuck.kernel.refusal import Invalid, Refused
+from unstuck.kernel.strict import plain
 from unstuck.order.tmf import LEGAL
-from unstuck.web.protocol import DEPTH_LIMIT, depth
 from unstuck.web.tmf.projection import FITS
 
 WORDS = (
@@ -27,6 +27,7 @@ class Change(msgspec.Struct, frozen=True):
 
     @property
     def go_on(self) -> bool:
+        """Whether the order is asked to go on."""
         return self.state == "inProgress"
 
     def require_possible(self, shown: str, plan_has_promise: bool) -> None:
@@ -63,14 +64,9 @@ def read_change(body: bytes) -> Change:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("not-json", f"the body is not JSON ({error})") from error
+    data = plain(body)
     if not isinstance(data, dict) or not data:
         raise Invalid("a change is a JSON object with at least one field")
-    if depth(data) > DEPTH_LIMIT:
-        raise Invalid(f"the body is nested too deeply; {DEPTH_LIMIT} levels are enough")
     return data
 
 

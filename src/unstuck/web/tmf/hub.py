@@ -8,11 +8,13 @@ from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from unstuck.kernel.refusal import Invalid, Missing, Refused
+from unstuck.kernel.ids import as_id
+from unstuck.kernel.refusal import Invalid, Missing
+from unstuck.kernel.strict import NOT_JSON, not_json
 from unstuck.service import hub
 from unstuck.service.hub import Listener
 from unstuck.service.ports import Ports
-from unstuck.web.protocol import actor, as_json, uuid_of
+from unstuck.web.protocol import actor, as_json
 from unstuck.web.tmf.notifications import filter_of
 from unstuck.web.tmf.projection import BASE
 
@@ -57,8 +59,8 @@ def _read(body: bytes) -> NewListener:
         return msgspec.json.decode(body, type=NewListener)
     except msgspec.ValidationError as error:
         raise Invalid(f"a listener has a callback, and perhaps a query: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused("not-json", f"the body is not JSON ({error})") from error
+    except NOT_JSON as error:
+        raise not_json(error) from error
 
 
 def _shown(listener: Listener) -> dict[str, str]:
@@ -67,7 +69,7 @@ def _shown(listener: Listener) -> dict[str, str]:
 
 
 def _id(text: str) -> UUID:
-    try:
-        return uuid_of(text, "/id")
-    except Invalid:
-        raise Missing(f"listener {text[:80]}") from None
+    known = as_id(text)
+    if known is None:
+        raise Missing(f"listener {text[:80]}")
+    return known

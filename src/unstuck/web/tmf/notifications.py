@@ -14,10 +14,11 @@ from uuid import UUID
 
 import msgspec
 
+from unstuck.fallout.published import Leaf
 from unstuck.kernel.ids import rfc3339
 from unstuck.order.dialect import STANDARD, event_of
 from unstuck.service import service_orders
-from unstuck.service.outbox import Leaf, Message, Subscription
+from unstuck.service.outbox import Message, Subscription
 from unstuck.service.ports import Ports
 from unstuck.service.service_orders import Told
 from unstuck.service.tmf_history import Step, steps_of

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from unstuck.kernel.strict import DEPTH_LIMIT, depth
 from unstuck.order.dialect import STANDARD, names
 from unstuck.order.plan import OrderDraft, OrderItem
-from unstuck.web.protocol import DEPTH_LIMIT, depth
 
 ACTIONS = ("add", "modify", "delete", "noChange")
 ITEM_LIMIT = 500

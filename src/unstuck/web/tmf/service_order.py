@@ -11,7 +11,7 @@ from unstuck.kernel.refusal import Forbidden
 from unstuck.policy.grant import may
 from unstuck.service import intake, orders, service_orders, views
 from unstuck.service.ports import Ports
-from unstuck.web.protocol import actor, as_json, given_version, read
+from unstuck.web.protocol import actor, as_json, given_version, media_type, read
 from unstuck.web.tmf import filters, paging
 from unstuck.web.tmf.change import read_change
 from unstuck.web.tmf.error import error
@@ -59,9 +59,9 @@ async def patch_service_order(
     request: Asked, ports: NamedDependency[Ports], order_id: FromPath[str]
 ) -> Response[bytes]:
     """Add words to an order, or let it go on; what would change its plan is refused."""
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type not in ("", *MERGE):
-        return error(415, f"send {' or '.join(MERGE)}, not {media_type[:100]}")
+    given = media_type(request.headers.get("content-type", ""))
+    if given not in ("", *MERGE):
+        return error(415, f"send {' or '.join(MERGE)}, not {given[:100]}")
     change = read_change(await request.body())
     order = await service_orders.told(ports, await views.find_order(ports, order_id))
     change.require_possible(state_of(order), await _sends_promise(ports, order))
@@ -107,6 +107,6 @@ def create(body_limit: int) -> HTTPRouteHandler:
 def _unreadable(sent: intake.Sent, body_limit: int) -> tuple[int, str] | None:
     if sent.size > body_limit:
         return 413, f"an order is at most {body_limit} bytes; this one has {sent.size}, its beginning was kept"
-    if sent.media_type.split(";")[0].strip().lower() not in ("application/json", ""):
+    if media_type(sent.media_type) not in ("application/json", ""):
         return 415, f"send application/json, not {sent.media_type[:100]}"
     return None
