@@ -42,7 +42,7 @@ proof: setup  ## the promises; ONLY=P1,P4 SCALE=smoke|gate|release SEED=n
 scenarios: setup  ## every scenario, over three seeds
 	@for seed in 1 2 3; do $(VENV)/bin/unstuck scenario run all --seed $$seed || exit 1; done
 
-ci: export UNSTUCK_GATE = 1
+ci: export TESTS_GATE = 1
 ci: check test  ## what CI runs: check, test, proofs at gate scale, scenarios over three seeds
 	@$(MAKE) --no-print-directory proof SCALE=gate
 	@$(MAKE) --no-print-directory scenarios

@@ -133,8 +133,10 @@ def if_match_ignored() -> None:
     """A command is carried out whatever version its sender had seen."""
     opened = cases.open_desk
 
-    async def careless(ports: Ports, unit: Unit, case_id: UUID, version: int | None, actor: Actor) -> cases.Desk:
-        return await opened(ports, unit, case_id, None, actor)
+    async def careless(
+        ports: Ports, unit: Unit, case_id: UUID, version: int | None, actor: Actor, *, whole: bool = False
+    ) -> cases.Desk:
+        return await opened(ports, unit, case_id, None, actor, whole=whole)
 
     for room in (cases, repair, resolve):
         room.open_desk = careless  # type: ignore[attr-defined]

@@ -184,6 +184,7 @@ def _named(external_id: str) -> dict[str, Any]:
         ({"message": 7}, "/message"),
         ({"occurredAt": "2026-01-01T00:00:00"}, "/occurredAt"),
         ({"revenueAtRisk": {"amount": "-1", "currency": "EUR"}}, "/revenueAtRisk/amount"),
+        ({"revenueAtRisk": {"amount": "1e999999", "currency": "EUR"}}, "/revenueAtRisk/amount"),
         ({"customerId": "a\x00b"}, "/customerId"),
         ({"serviceOrderId": "x" * 201}, "/serviceOrderId"),
         ({"sourceSystem": "person"}, "/sourceSystem"),

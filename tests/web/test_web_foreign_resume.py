@@ -249,6 +249,7 @@ async def test_an_order_manager_that_is_away_is_asked_for_again_until_the_time_i
         ({"strategy": ["task"]}, "/settings/resume"),
         ({"strategy": ["wish"]}, "/settings/resume/strategy/0"),
         ({"secret": "../../etc/passwd"}, "/settings/resume/secret"),
+        ({"headers": {"Authorization": "Bearer of all"}}, "/settings/resume"),
         ({"unheard": 1}, "/settings/resume/unheard"),
         ({"task_body": {"share": 0.5}}, "/settings/resume"),
     ],

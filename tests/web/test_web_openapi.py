@@ -16,7 +16,7 @@ from web_lab import LOST, ROLES, House
 from unstuck.service.accounts import add_token
 from unstuck.web.openapi import operations
 
-GATE = bool(os.environ.get("UNSTUCK_GATE"))
+GATE = bool(os.environ.get("TESTS_GATE"))
 SEEDS, EXAMPLES = ((7, 8, 11), 25) if GATE else ((7,), 6)
 TOKEN = "the-token-of-the-fuzzer-which-may-everything"
 STAGES = [

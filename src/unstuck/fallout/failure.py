@@ -93,13 +93,14 @@ class Failure(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
         return self.raw_error_code or self.reason_code
 
 
+MOST_AT_RISK = 10**15
 ABOUT = ("productOrderId", "serviceOrderId", "serviceOrderItemId", "serviceId", "resourceId", "customerId")
 
 
 def require_sense(failure: Failure) -> None:
     """Refuse what typing cannot see: an amount that is none, and a failure about nothing, which nobody could repair."""
-    if (risk := failure.revenue_at_risk) and not (risk.amount.is_finite() and risk.amount >= 0):
-        raise Invalid("that is no amount", (("/revenueAtRisk/amount", "a number, 0 or more"),))
+    if (risk := failure.revenue_at_risk) and not (risk.amount.is_finite() and 0 <= risk.amount < MOST_AT_RISK):
+        raise Invalid("that is no amount", (("/revenueAtRisk/amount", f"a number from 0 to {MOST_AT_RISK:,}"),))
     subjects = (failure.order_ref, failure.item, failure.service_id, failure.resource_id, failure.customer_id)
     if not any(subjects):
         raise Invalid("say what it is about", (("/serviceOrderId", f"give one of {', '.join(ABOUT)}"),))

@@ -18,6 +18,9 @@ Seconds = Annotated[int, msgspec.Meta(ge=0, le=3600)]
 ORDER = "{order}"
 
 
+SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+
+
 class OrderManager(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where an order is looked at, in which states it stands still, and the ways to let it go on, tried in turn.
 
@@ -53,6 +56,10 @@ class OrderManager(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for way, url in (("task", self.task_url), ("repost", self.repost_url)):
             if way in self.strategy and url is None:
                 raise ValueError(f"the strategy {way} needs {way}_url")
+        if secret := [name for name in self.headers if name.lower() in SECRET_HEADERS]:
+            raise ValueError(
+                f"{secret[0]} would be shown with the settings: put it into a file and name it in `secret`"
+            )
         try:
             encode(self.task_body)
         except ValueError as error:

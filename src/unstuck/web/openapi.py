@@ -14,6 +14,7 @@ A handler under `/api/v1` needs only its decorator and types; `opt` says what th
 | `body`       | the type of the body: read it with `parsed(await request.body(), …)`; other content types get 415  |
 | `one_of`     | fields of the body of which exactly one is given                                                   |
 | `accepts`    | the media types of the body, when it is not application/json alone                                 |
+| `form`       | the type of the body as a form, where `accepts` has multipart/form-data: read it with `read_form`  |
 | `query`      | a Struct of the query parameters, for a handler that reads them itself (else: its signature)       |
 | `if_match`   | If-Match is required: read it with `expected_version(request)`                                     |
 | `once`       | Idempotency-Key is taken: the use case goes through `service/once.py`                              |
@@ -167,7 +168,8 @@ def _operation(one: Operation, types: Types) -> Schema:
         schema = types.ref(one.says("body"))
         if one.says("one_of"):
             schema = {"allOf": [schema], "oneOf": [{"required": [name]} for name in one.says("one_of")]}
-        content = {media: {"schema": schema} for media in accepted(one.handler.opt)}
+        form = types.ref(one.says("form")) if one.says("form") else schema
+        content = {m: {"schema": form if m.startswith("multipart/") else schema} for m in accepted(one.handler.opt)}
         told["requestBody"] = {"required": not _may_be_left_out(one.says("body")), "content": content}
     return told
 

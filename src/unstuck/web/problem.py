@@ -33,6 +33,7 @@ BY_RULE = {
     "known-dialect": 409,
     "revision-waits-for-amendment": 409,
     "not-json": 400,
+    "not-a-form": 400,
     "one-name-once": 400,
     "media-type": 415,
     "in-flight": 409,

@@ -74,16 +74,33 @@ class NewCorrection(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewEvidence(msgspec.Struct, forbid_unknown_fields=True):
-    """Evidence by content (text, or base64 bytes: one of them) with what it is said to be."""
+    """Evidence with what it is said to be: by content (text, or base64 bytes) or by reference to where it is kept."""
 
     type: EvidenceType
     source: Line
     content: Annotated[str, msgspec.Meta(min_length=1)] | msgspec.UnsetType = msgspec.UNSET
     content_base64: Base64 | msgspec.UnsetType = msgspec.UNSET
+    reference: Line | msgspec.UnsetType = msgspec.UNSET
     media_type: MediaType = "text/plain"
     proves_resolution: bool = False
     customer_visible: bool = False
     corrects: UUID | None = None
+
+
+class EvidenceForm(msgspec.Struct, forbid_unknown_fields=True):
+    """The fields of a form beside its `file`, whose bytes and media type are the evidence."""
+
+    type: EvidenceType
+    source: Line
+    proves_resolution: bool = False
+    customer_visible: bool = False
+    corrects: UUID | None = None
+
+
+class EvidenceUpload(EvidenceForm, kw_only=True, forbid_unknown_fields=True):
+    """A form with the file that is the evidence; the part's media type is the evidence's."""
+
+    file: Annotated[str, msgspec.Meta(min_length=1, extra_json_schema={"format": "binary"})]
 
 
 class Resolution(msgspec.Struct, forbid_unknown_fields=True):

@@ -8,14 +8,16 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from unstuck.kernel.canonical import printable
 from unstuck.kernel.refusal import Invalid
 from unstuck.repair.evidence import Evidence
 from unstuck.service import repair, resolve, views
 from unstuck.service.done import CaseDone, Preview
 from unstuck.service.ports import Ports
-from unstuck.web.api.bodies import NewCorrection, NewEvidence, Nothing, Reason, Resolution
+from unstuck.web.api.bodies import EvidenceForm, EvidenceUpload, NewCorrection, NewEvidence, Nothing, Reason, Resolution
+from unstuck.web.form import FORM, read_form
 from unstuck.web.openapi import COMMAND
-from unstuck.web.protocol import actor, as_json, expected_version, parsed
+from unstuck.web.protocol import actor, as_json, expected_version, media_type, parsed
 
 READ, WORK, REPAIR, ADD = "case.read", "case.work", "case.repair", "evidence.add"
 
@@ -108,18 +110,26 @@ async def list_evidence(ports: NamedDependency[Ports], name: FromPath[str]) -> R
 
 @post(
     "/evidence",
-    opt={"permission": ADD, "body": NewEvidence, "one_of": ("content", "content_base64"), "answer": CaseDone} | COMMAND,
+    opt={
+        "permission": ADD,
+        "body": NewEvidence,
+        "one_of": ("content", "content_base64", "reference"),
+        "accepts": ("application/json", FORM),
+        "form": EvidenceUpload,
+        "answer": CaseDone,
+    }
+    | COMMAND,
     status_code=201,
 )
 async def attach(
     request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
 ) -> Response[bytes]:
-    """Add evidence; it is never changed, only corrected by further evidence."""
-    version, body = expected_version(request), parsed(await request.body(), NewEvidence)
-    now, who, data = ports.now(), actor(request), _content(body)
+    """Add evidence: content, a reference, or a form with a file. It is never changed, only corrected by further evidence."""
+    version, who = expected_version(request), actor(request)
+    given, data, media = _given(await request.body(), request.headers.get("content-type", ""))
     described = Evidence(
-        ports.new_id(), body.type, "", 0, body.media_type, body.source, who.id, now, body.customer_visible,
-        body.proves_resolution, body.corrects,
+        ports.new_id(), given.type, "", 0, media, given.source, who.id, ports.now(), given.customer_visible,
+        given.proves_resolution, given.corrects,
     )  # fmt: skip
     case_id = await views.find_case(ports, name)
     done = await repair.attach(ports, case_id, version, who, data, described)
@@ -147,13 +157,24 @@ async def resolve_case(
     return as_json(done, version=done.version)
 
 
-def _content(body: NewEvidence) -> bytes:
-    match body.content, body.content_base64:
-        case str(text), msgspec.UNSET:
-            return text.encode()
-        case msgspec.UNSET, bytes(data) if data:
-            return data
-    raise Invalid("evidence has content", (("/content", "text, or base64 in content_base64, not both"),))
+def _given(body: bytes, content_type: str) -> tuple[NewEvidence | EvidenceForm, bytes, str]:
+    """What is said of the evidence, its bytes and their media type."""
+    if media_type(content_type) == FORM:
+        form, data, media = read_form(body, content_type, EvidenceForm)
+        return form, data, printable(media, 100)
+    new = parsed(body, NewEvidence)
+    return new, *_content(new)
+
+
+def _content(body: NewEvidence) -> tuple[bytes, str]:
+    match body.content, body.content_base64, body.reference:
+        case str(text), msgspec.UNSET, msgspec.UNSET:
+            return text.encode(), body.media_type
+        case msgspec.UNSET, bytes(data), msgspec.UNSET if data:
+            return data, body.media_type
+        case msgspec.UNSET, msgspec.UNSET, str(where):  # what is kept here is where the evidence is kept
+            return msgspec.json.encode({"reference": where}), "application/json"
+    raise Invalid("evidence has content", (("/content", "one of content, content_base64 and reference"),))
 
 
 def _proposal(data: bytes) -> repair.Proposal:
