@@ -25,7 +25,7 @@ async def a_case(house: House) -> Any:
 
 
 @pytest.mark.parametrize(
-    "given", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonl", "", "json",
+    "given", ["text/plain", "application/x-www-form-urlencoded", "multipart/mixed; boundary=x", "application/jsonl", "", "json",
               "application/json; charset=latin-1", 'application/json;charset="utf-16"', "application/xml, application/json"]
 )  # fmt: skip
 async def test_another_content_type_is_another_language(house: House, given: str) -> None:
