@@ -230,17 +230,8 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
             return (made.moved(events.WAITING, CaseAction.WAIT, CaseState(f"WAITING_{command.on}"), note=command.note),)
         case Continue():
             return (made.moved(events.CONTINUED, CaseAction.CONTINUE, None, note=command.note),)
-        case Propose(correction=c):
-            grant.require(c.action)
-            facts = {
-                "correction": str(c.id),
-                "action": c.action.value,
-                "reason_code": c.reason_code,
-                "why": c.reason,
-                "given": command.given,
-                "preview": command.preview,
-            }
-            return (made.moved(events.PROPOSED, CaseAction.PROPOSE, CaseState.CORRECTION_PROPOSED, **facts),)
+        case Propose():
+            return (_proposed(made, command),)
         case Reject(correction=c):
             return (
                 made.moved(events.REJECTED, CaseAction.REJECT, None, correction=str(c.id), because=command.because),
@@ -260,9 +251,7 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
             facts = {"by_what": command.by_what, "sha256": command.sha256, "resolution": "settled_outside"}
             return (made.moved(events.SETTLED, CaseAction.SETTLE, None, **facts),)
         case Repeat():
-            by = {"source": command.source, "event": command.event, "was": command.was} if command.source else {}
-            same = {"code": command.code, "attempt": command.attempt, "sha256": command.sha256}
-            return (made.kept(events.REPEATED, **same, **by),)
+            return (_repeated(made, command),)
         case Link():
             return (made.kept(events.LINKED, order=str(command.order_id)),)
         case Note():
@@ -301,6 +290,25 @@ def _classified(made: _Maker, command: Classify) -> tuple[Event, ...]:
     to = CASE.step(CaseState.CLASSIFIED, CaseAction.ROUTE)
     queued = {"to": to.value, "queue": command.queue}
     return classified, Event(events.QUEUED, made.now, made.grant.actor.id, queued)
+
+
+def _proposed(made: _Maker, command: Propose) -> Event:
+    correction = command.correction
+    made.grant.require(correction.action)
+    facts = {
+        "correction": str(correction.id),
+        "action": correction.action.value,
+        "reason_code": correction.reason_code,
+        "why": correction.reason,
+        "given": command.given,
+        "preview": command.preview,
+    }
+    return made.moved(events.PROPOSED, CaseAction.PROPOSE, CaseState.CORRECTION_PROPOSED, **facts)
+
+
+def _repeated(made: _Maker, command: Repeat) -> Event:
+    by = {"source": command.source, "event": command.event, "was": command.was} if command.source else {}
+    return made.kept(events.REPEATED, code=command.code, attempt=command.attempt, sha256=command.sha256, **by)
 
 
 def _applied(made: _Maker, command: Apply) -> tuple[Event, ...]:
