@@ -74,8 +74,11 @@ class Bench:
         return {"rows": tree.size}
 
     async def seal(self) -> Done:
-        """Everything sealed as the worker does it: read, hashed, numbered, written, signed."""
-        return {"rows": await seal(self._pool, SIGNER, utc_now(), None)}
+        """Everything sealed as the worker does it, batch by batch: read, hashed, numbered, written, signed."""
+        rows = 0
+        while sealed := await seal(self._pool, SIGNER, utc_now(), None):
+            rows += sealed
+        return {"rows": rows}
 
     async def tree(self) -> Done:
         """Every leaf held against its event, and the tree against its checkpoint."""
