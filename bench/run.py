@@ -1,7 +1,7 @@
 """Benchmarks: one private PostgreSQL, every side on it in turn, measured from outside.
 
     python bench/run.py engine [--orders N] [--runs 5] [--sides floor,pgqueuer,…]
-    python bench/run.py intake | commands | queue | verify [--help]
+    python bench/run.py intake | commands | queue | pages | verify [--help]
 
 Standard library only. The peers live in bench/.venv, made from peers.txt when it is missing.
 """
@@ -18,6 +18,7 @@ import sys
 import venv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from commands import commands
 from ground import BENCH, PHASE_LIMIT_S, PROJECT, Server, Worker, cpu_ms, machine, server
@@ -197,19 +198,40 @@ def engine(options: argparse.Namespace) -> None:
     (BENCH / "out" / "engine.json").write_text(json.dumps(report, indent=2) + "\n")
 
 
-def queue(options: argparse.Namespace) -> None:
-    """List and case view at a million open and ten million closed cases (about twenty minutes)."""
+def among_millions(options: argparse.Namespace, script: str, *, log: bool = False) -> tuple[dict[str, object], Any]:
+    """What `script` says of a database with a million open and ten million closed cases, and of which machine."""
     with server() as pg:
         about = machine(pg)
         print(json.dumps(about), flush=True)
         pg.sql("ALTER SYSTEM SET max_wal_size = '16GB'")
         pg.sql("SELECT pg_reload_conf()")
         pg.sql("CREATE DATABASE queue OWNER bench")
-        command = [options.python, BENCH / "queues.py", "--dsn", pg.dsn("queue", "bench")]
-        command += ["--admin-dsn", pg.dsn("queue", "postgres")]
+        command = [options.python, BENCH / script, "--dsn", pg.dsn("queue", "bench")]
+        command += ["--admin-dsn", pg.dsn("queue", "postgres"), *(["--log", pg.sockets / "log"] if log else [])]
         for name in ("open", "closed", "requests", "readers", "runs"):
             command += [f"--{name}", str(getattr(options, name))]
-        sides = json.loads(subprocess.run(command, cwd=BENCH, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        said = subprocess.run(command, cwd=BENCH, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return about, json.loads(said)
+
+
+def pages(options: argparse.Namespace) -> None:
+    """Every page at a million open and ten million closed cases (about twenty minutes)."""
+    about, figures = among_millions(options, "pages.py", log=True)
+    headline = {name: figures[name] for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")}
+    print(f"\npages: {json.dumps(headline)}, slowest {json.dumps(figures['slowest'])}")
+    for kind, times in figures["kinds"].items():
+        print(
+            f"  {kind:28} {times['p50_ms']:9.2f} {times['p95_ms']:9.2f} {times['p99_ms']:9.2f} {times['max_ms']:9.2f} ms"
+        )
+    print(f"slowest statement: {json.dumps(figures['slowest_statement'])}")
+    report = {"name": "pages", "machine": about, "sides": {"unstuck": figures}}
+    (BENCH / "out").mkdir(exist_ok=True)
+    (BENCH / "out" / "pages.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+def queue(options: argparse.Namespace) -> None:
+    """List and case view at a million open and ten million closed cases (about twenty minutes)."""
+    about, sides = among_millions(options, "queues.py")
     names = ("list_p50_ms", "list_p99_ms", "view_p50_ms", "view_p99_ms")
     ratios = {f"{name}_vs_floor": round(sides["unstuck"][name] / sides["floor"][name], 2) for name in names}
     report = {
@@ -252,16 +274,12 @@ def main() -> None:
     named.add_argument("--runs", type=int, default=5)
     named.add_argument("--sides", default="", help=",".join(side.name for side in ENGINE))
     named.set_defaults(bench=engine)
-    named = names.add_parser("queue", help=queue.__doc__)
-    for name, otherwise in (
-        ("open", 1_000_000),
-        ("closed", 10_000_000),
-        ("requests", 3000),
-        ("readers", 4),
-        ("runs", 5),
-    ):
-        named.add_argument(f"--{name}", type=int, default=otherwise)
-    named.set_defaults(bench=queue)
+    for bench, readers, runs in ((queue, 4, 5), (pages, 2, 3)):
+        named = names.add_parser(bench.__name__, help=bench.__doc__)
+        sizes = {"open": 1_000_000, "closed": 10_000_000, "requests": 3000, "readers": readers, "runs": runs}
+        for name, otherwise in sizes.items():
+            named.add_argument(f"--{name}", type=int, default=otherwise)
+        named.set_defaults(bench=bench)
     named = names.add_parser("verify", help=verify.__doc__)
     named.add_argument("--orders", type=int, default=6000)
     named.add_argument("--runs", type=int, default=5)

@@ -1,5 +1,9 @@
-"""Every dependency's licence against a list of those we may ship with: `python -m proof.licences requirements.lock`."""
+"""Every dependency's licence against a list of those we may ship with: `python -m proof.licences requirements.lock`.
 
+A `package-lock.json` beside it is what browsers load: its own words count.
+"""
+
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -30,9 +34,10 @@ SPELLINGS = (
 
 def main(arguments: Sequence[str]) -> int:
     """Check the lock file's packages and whatever else is installed; 1 with the names of those that do not pass."""
-    locked = {_normal(name) for file in arguments for name in _names(Path(file).read_text())}
+    browsers = [package for file in arguments if file.endswith(".json") for package in _packages(Path(file))]
+    locked = {_normal(name) for file in arguments if not file.endswith(".json") for name in _names(file)}
     installed = {_normal(found.metadata["Name"]) for found in distributions()}
-    refused = 0
+    refused = sum(_refused(name, said) for name, said in browsers)
     for name in sorted((locked | installed) - OURS):
         problem, note = check(name)
         if problem:
@@ -40,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
             refused += 1
         elif note:
             print(f"{name}: {note}, noted")
-    print(f"licences: {len(locked | installed)} packages, {refused} refused")
+    print(f"licences: {len(locked | installed) + len(browsers)} packages, {refused} refused")
     return 1 if refused else 0
 
 
@@ -75,8 +80,21 @@ def _spdx(words: str) -> str:
     return text if text in ALLOWED else next((name for spelling, name in SPELLINGS if spelling.search(text)), text)
 
 
+def _refused(name: str, said: str) -> bool:
+    refused = _spdx(said) not in ALLOWED
+    if refused:
+        print(f"{name}: {said or 'it says nothing of its licence'} is not on the list", file=sys.stderr)
+    return refused
+
+
+def _packages(lock: Path) -> Iterator[tuple[str, str]]:
+    for path, package in json.loads(lock.read_text())["packages"].items():
+        if path:
+            yield path.removeprefix("node_modules/"), package.get("license", "")
+
+
 def _names(lock: str) -> Iterator[str]:
-    for line in lock.splitlines():
+    for line in Path(lock).read_text().splitlines():
         if match := re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", line):
             yield match[0]
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -41,8 +42,10 @@ from unstuck.service.foreign import expire_due
 from unstuck.service.once import forget_old
 from unstuck.service.outbox import Patience, Renderer, cloud_event_messages
 from unstuck.service.ports import Foreign, Outside, Ports
+from unstuck.service.sessions import forget_ended
 from unstuck.service.shipping import ship_next
 from unstuck.service.sources import watch
+from unstuck.service.trying import FILE, nothing_to_try, written_in
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.keys import KeyFiles
 from unstuck.store.migrate import MigrationError, inspect_server
@@ -143,6 +146,7 @@ async def open_ports(
             worker=f"{socket.gethostname()}:{os.getpid()}",
             outside=reached,
             foreign=others,
+            trying=partial(written_in, config.data_dir / FILE) if config.demo else nothing_to_try,
         )
 
 
@@ -231,6 +235,7 @@ def worker_loops(config: Config, ports: Ports) -> list[Loop]:
         Loop("resume", lambda: resume_round(ports), every_s=0.2, away=is_away),
         Loop("silence", lambda: watch(ports), every_s=1.0, away=is_away),
         Loop("answers", lambda: forget_old(ports, 1000), every_s=60, away=is_away),
+        Loop("sessions", lambda: forget_ended(ports, 1000), every_s=60, away=is_away),
         Loop("partitions", lambda: make_partitions(ports), every_s=3600, away=is_away),
     ]
 
@@ -244,11 +249,15 @@ def _on_signal(stop: Callable[[], object]) -> None:
 async def serve(config: Config, url: str) -> None:
     """The web server; ends cleanly at SIGTERM or SIGINT (uvicorn takes both)."""
     from unstuck.web.server import build, server
+    from unstuck.web.site import Site, is_loopback
 
     log_plainly()
     warnings = await fit_server(url)
     async with open_ports(config, url, size=16, patience_s=SERVER_PATIENCE_S) as ports:
-        app = build(ports, callback_secret=config.callback_secret, body_limit=config.body_limit, warnings=warnings)
+        app = build(
+            ports, callback_secret=config.callback_secret, body_limit=config.body_limit, warnings=warnings,
+            site=Site(config.public_url, demo=config.demo and is_loopback(config.host) and not config.public_url),
+        )  # fmt: skip
         await server(app, config.host, config.port).serve()
 
 
@@ -259,6 +268,17 @@ async def add_account(config: Config, url: str, accounts: Mapping[str, tuple[tup
     async with open_ports(config, url, size=1) as ports:
         for name, (roles, secret) in accounts.items():
             await add_token(ports, name, roles, secret)
+
+
+async def let_in(config: Config, url: str, demo: Mapping[str, Mapping[str, str]]) -> tuple[bool, str]:
+    """Let the people of a demo in (role and password by name), if this database is for them; whether it is, and where
+    nobody can sign in at all the secret of the link that makes the first administrator."""
+    from unstuck.service.people import NewPerson, first_link, make_demo
+
+    wishes = [NewPerson(name, (one["role"],), one["password"]) for name, one in demo.items()]
+    async with open_ports(config, url, size=2) as ports:
+        made = bool(wishes) and await make_demo(ports, wishes)
+        return made, "" if made else await first_link(ports)
 
 
 async def audit(

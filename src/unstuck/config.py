@@ -39,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     room: int = 0
     body_limit: int = 10_000_000
     log: str = "info"
+    demo: bool = False
 
     @property
     def data_dir(self) -> Path:

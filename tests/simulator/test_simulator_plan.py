@@ -97,6 +97,14 @@ async def test_a_callback_fault_is_not_injected_more_than_count_times(lab):
     assert await lab.faults() == ["F6"]
 
 
+async def test_rules_are_added_behind_those_in_force_which_keep_their_count(lab):
+    await lab.start({"fault": "REFUSE", "first": 1})
+    assert (await lab.call("k1"))[0] == 422
+    assert await lab.admin("POST", "/faults", rules=[{"fault": "F3", "first": 2}]) == (200, {"rules": 2})
+    assert [(await lab.call("k1"))[0] for _ in range(2)] == [503, 200]
+    assert (await lab.admin("POST", "/faults", rules=[{"fault": "F99"}]))[0] == 400
+
+
 async def test_the_plan_is_replaced_and_silenced_at_run_time(lab):
     await lab.start({"fault": "F3"})
     assert await lab.admin("PUT", "/faults", rules=[{"fault": "REFUSE", "first": 1}]) == (200, {"rules": 1})

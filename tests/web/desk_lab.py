@@ -64,6 +64,9 @@ class Desk:
         body = {"type": type, "source": "portal", "content": "proof", "proves_resolution": True}
         return str((await self.done("evidence", body))["evidence"]["id"])
 
+    async def file(self, evidence: str, who: str = "engineer") -> Answer:
+        return await self.house.call("GET", f"{self.at}/evidence/{evidence}", who=who)
+
     async def resolve(self, decision: str, mode: str | None = None, evidence: list[str] | None = None) -> Answer:
         if evidence is None:
             evidence = [e["id"] for e in (await self.view())["evidence"] if e["proves_resolution"]]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -25,6 +26,13 @@ def not_now(answer: Answer) -> None:
     assert set(told) == {"type", "title", "status", "detail", "trace_id"}
     assert not {"socket", "postgres", "/tmp", "Errno"} & set(told["detail"].split())
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def a_page_says_so(answer: Answer) -> None:
+    assert answer.status == 503, (answer.status, answer.raw)
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert b"cannot be reached" in answer.raw and not re.search(rb"socket|postgres|Errno", answer.raw)
 
 
 async def until(seconds: float, ask: Callable[[], Any], good: Callable[[Answer], bool]) -> Answer:
@@ -60,11 +68,11 @@ async def test_without_a_database_nothing_is_promised_and_then_we_are_back(
                 ("GET", CASES),
                 ("POST", TMF),
                 ("GET", "/readyz"),
-                ("GET", "/"),
                 ("GET", f"{TMF}/{placed['id']}"),
             ):
                 not_now(await house.call(method, path, who="engineer", data=b"{}" if method == "POST" else None))
             not_now(await house.callback({"id": "1", "key": "k", "status": "done"}))
+            a_page_says_so(await house.call("GET", "/queue", who="engineer"))
             assert (await house.call("GET", "/healthz", who=None)).status == 200  # we live, the database does not
     finally:
         await asyncio.to_thread(watched, cluster)

@@ -18,9 +18,9 @@ SAFE = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 EVERY_KIND = [
-    ("GET", "/", None, 200), ("GET", "/healthz", None, 200), ("GET", "/readyz", None, 200),
+    ("GET", "/", None, 303), ("GET", "/healthz", None, 200), ("GET", "/readyz", None, 200),
     ("GET", CASES, None, 200), ("GET", "/api/v1/orders", None, 200),
-    ("GET", "/nowhere", None, 404), ("GET", CASES + "/FC-1", None, 404), ("GET", TMF + "/ORD-1", None, 404),
+    ("GET", "/api/v1/nowhere", None, 404), ("GET", CASES + "/FC-1", None, 404), ("GET", TMF + "/ORD-1", None, 404),
     ("DELETE", CASES, None, 405), ("PATCH", TMF, b"{}", 405), ("POST", TMF, b"{}", 403),
     ("POST", CASES + "/FC-1/start", b"{}", 428), ("GET", CASES + "?limit=0", None, 422), ("GET", CASES + "?limit=x", None, 422),
     ("POST", CASES + "/FC-1/corrections/preview", b"{", 400), ("POST", CASES + "/FC-1/corrections/preview", b"x" * 10_000_001, 413),
@@ -51,7 +51,7 @@ async def test_every_answer_is_safe_and_traced(
 
 @pytest.mark.parametrize("given", ["", "two words", "a" * 65, "evil<script>", "a;b", "ü", "{}", None])
 async def test_a_trace_id_that_is_not_safe_in_a_log_is_replaced(house: House, given: str | None) -> None:
-    answer = await house.call("GET", "/nowhere", headers={} if given is None else {"X-Trace-Id": given})
+    answer = await house.call("GET", "/api/v1/nowhere", headers={} if given is None else {"X-Trace-Id": given})
     made = answer.headers["X-Trace-Id"]
     assert made != given and len(made) == 32 and made.isalnum()
     assert answer.json["trace_id"] == made
@@ -80,8 +80,7 @@ async def test_a_method_that_is_not_there_names_those_that_are(
 
 @pytest.mark.parametrize(
     "path",
-    ["/nowhere", "/api", "/api/v1", "/api/v2/orders", CASES + "/x/y/z", "/../etc/passwd", "/%00", "/%ff%fe", "/" + "a" * 5000,
-     "/tmf-api/serviceOrdering/v4/nothing", CASES + "/FC-1/evidence/not-an-id", CASES + "/FC-1/corrections/7/apply/x"],
+    ["/api", "/api/v1", "/api/v2/orders", CASES + "/x/y/z", "/api/%00", "/api/%ff%fe", "/api/" + "a" * 5000, "/tmf-api", "/tmf-api/serviceOrdering/v4/nothing", CASES + "/FC-1/evidence/not-an-id", CASES + "/FC-1/corrections/7/apply/x"],
     ids=lambda path: path[:40],
 )  # fmt: skip
 async def test_a_path_that_is_not_there_is_a_problem(house: House, path: str) -> None:
@@ -89,6 +88,15 @@ async def test_a_path_that_is_not_there_is_a_problem(house: House, path: str) ->
     assert answer.status == 404
     kind = "json" if path.startswith("/tmf-api/") else "problem+json"
     assert answer.headers["Content-Type"] == f"application/{kind}"
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/../etc/passwd", "/%00", "/%ff%fe", "/" + "a" * 5000, "/apis"], ids=lambda path: path[:40]
+)
+async def test_a_page_that_is_not_there_is_a_page_that_says_so(house: House, path: str) -> None:
+    answer = await house.call("GET", path, headers={"X-Trace-Id": "the-trace.1_A"})
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert b"the-trace.1_A" in answer.raw and b"passwd" not in answer.raw
 
 
 @pytest.mark.parametrize(

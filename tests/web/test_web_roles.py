@@ -47,6 +47,7 @@ MATRIX = {
     ("POST", CASES + "/{name}/corrections/{cid}/reject"): REPAIR,
     ("POST", CASES + "/{name}/corrections/{cid}/preview"): REPAIR,
     ("POST", CASES + "/{name}/evidence"): REPAIR,
+    ("POST", CASES + "/{name}/reveal"): REPAIR,
     ("GET", CASES + "/{name}/evidence"): DESKS,
     **{(method, "/api/v1" + path): EVERYBODY for methods, path, _, _ in waiting() for method in methods},
     ("GET", HOOKS): RECEIVERS,
@@ -85,7 +86,6 @@ OWN = {
 }  # no role is enough: test_web_foreign asks with and without its token
 LIVE = {("GET", "/api/v1/stream")}  # never ends by itself: test_web_stream asks every role
 PUBLIC = {
-    ("GET", "/"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("POST", "/api/v1/callbacks/{system}"),
@@ -115,11 +115,13 @@ def filled(path: str) -> str:
     return path
 
 
-def routes(app: Litestar) -> Iterator[tuple[str, str]]:
+def routes(app: Litestar, *, pages: bool = False) -> Iterator[tuple[str, str]]:
+    """What programs use, or the pages for people (their table: test_web_page_roles)."""
     for one in app.routes:
         path = one.path_format if one.path_format == "/" else one.path_format.rstrip("/")
         for handler in getattr(one, "route_handlers", ()):
-            yield from ((method, path) for method in handler.http_methods if method != "OPTIONS")
+            if bool(handler.opt.get("page")) is pages:
+                yield from ((method, path) for method in handler.http_methods if method != "OPTIONS")
 
 
 def test_the_table_has_every_route(house: House) -> None:

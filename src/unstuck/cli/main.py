@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from unstuck.cli import audit, cases, orders, parts, policy, scenarios, sources, subscriptions, up
+from unstuck.cli import audit, cases, demo, orders, parts, policy, scenarios, sources, subscriptions, up, users
 from unstuck.cli.said import COULD_NOT, fail
 
 app = typer.Typer(
@@ -20,12 +20,14 @@ app.add_typer(subscriptions.app, name="subscription")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(scenarios.app, name="scenario")
-app.add_typer(parts.user, name="user")
+app.add_typer(users.app, name="user")
+app.add_typer(parts.token, name="token")
 app.add_typer(parts.config, name="config")
 app.command("up")(up.up)
 app.command("serve")(parts.serve)
 app.command("worker")(parts.worker)
 app.command("simulate")(parts.simulate)
+app.command("demo")(demo.demo)
 app.command("migrate")(parts.migrate)
 
 

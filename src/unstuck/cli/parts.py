@@ -11,7 +11,7 @@ import typer
 from unstuck.cli.said import fail, show, table
 from unstuck.config import Config, from_environment, shown
 
-user = typer.Typer(no_args_is_help=True, help="Accounts and their API tokens.")
+token = typer.Typer(no_args_is_help=True, help="API tokens of programs.")
 config = typer.Typer(no_args_is_help=True, help="Effective settings and where each comes from.")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -55,15 +55,15 @@ def migrate(as_json: Json = False) -> None:
     show({"applied": applied}, as_json, f"applied: {', '.join(applied) or 'nothing, it is current'}")
 
 
-@user.command("add")
-def add_user(
+@token.command("add")
+def add_token(
     name: str,
     role: Annotated[list[str] | None, typer.Option("--role", help="A role id; may be given several times.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="The administrator's role.")] = False,
     data: Annotated[str | None, typer.Option(help="The data directory of a running Unstuck.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Make an account and print its API token, once. Example: unstuck user add ana --role repair-agent"""
+    """Make an API token and print it, once. Example: unstuck token add reporting --role auditor"""
     from unstuck.app import add_account
 
     settings = _settings(data=data)

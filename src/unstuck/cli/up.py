@@ -11,16 +11,22 @@ import sys
 import time
 import urllib.request
 from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from unstuck.cli import demo_people
+from unstuck.cli.demo import SCENE
 from unstuck.cli.said import fail, show
 from unstuck.config import Config, from_environment
 
 ROLES = ("support", "repair-agent", "approver", "fallout-manager", "engineer", "auditor", "integration", "admin")
-SYSTEMS = {"provisioning": "A", "inventory": "A", "billing": "A", "warehouse": "B", "field": "C"}
+COLLEAGUES = {
+    "demo-webshop": "integration", "demo-maya": "repair-agent", "demo-jonas": "repair-agent",
+    "demo-salma": "fallout-manager", "demo-tarik": "support",
+}  # fmt: skip
 READY_WAIT_S = 60
 LOOPBACK = "127.0.0.0/8"  # the demo world is there, and is no stranger
 
@@ -44,7 +50,8 @@ def up(
         stack.start()
         show(stack.said(), as_json, stack.welcome())
         sys.stdout.flush()
-        stack.watch()
+        _tell_unlive()
+        stack.watch(tell_tries=not as_json)
     except KeyboardInterrupt:
         pass
     finally:
@@ -52,6 +59,8 @@ def up(
 
 
 def _interrupt(_number: int, _frame: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave half of it running
     raise KeyboardInterrupt
 
 
@@ -64,6 +73,9 @@ class Stack:
         self.port = settings.port or _free_port()
         self.url = f"http://{settings.host}:{self.port}"
         self.tokens: dict[str, str] = {}
+        self.people: dict[str, dict[str, str]] = {}
+        self._first_link = ""
+        self._passes: dict[str, str] = {}
         self.targets: dict[str, str] = dict(settings.targets)
         self.admin = ""
         self.order_manager = ""
@@ -75,6 +87,7 @@ class Stack:
     def start(self) -> None:
         """Bring everything up; returns when the server answers."""
         self.data.mkdir(parents=True, exist_ok=True)
+        lives = self.demo and not self.targets and self.world is None
         simulator = self._simulate() if self.demo and not self.targets else None
         self._database()
         if simulator is not None:
@@ -83,13 +96,19 @@ class Stack:
             self._child(f"worker-{number + 1}", "worker")
         self._child("serve", "serve", "--port", str(self.port), "--host", self.settings.host)
         self._accounts()
+        self._people()
         self._await_ready()
+        if lives:
+            self._write_scene()
+            self._child("demo", "demo", "--data", str(self.data))
 
-    def watch(self) -> None:
-        """Until interrupted: start again what has died, and the database with it."""
+    def watch(self, *, tell_tries: bool = False) -> None:
+        """Until interrupted: start again what has died, and the database with it; tell once what there is to try."""
         died = dict.fromkeys(self._children, 0.0)
+        told = not tell_tries or "demo" not in self._children
         while True:
             time.sleep(0.2)
+            told = told or self._tell_tries()
             self._mind_database()
             for name, child in list(self._children.items()):
                 if child.poll() is None or name == "simulate" or time.monotonic() - died[name] < 1:
@@ -129,7 +148,7 @@ class Stack:
         pids = {name: child.pid for name, child in self._children.items()}
         database = {"pid": self._server.pid, "url": self._server.superuser_url} if self._server else {}
         return {
-            "url": self.url, "tokens": self.tokens, "systems": self.targets, "admin": self.admin, "pids": pids,
+            "url": self.url, "people": self.people, "tokens": self.tokens, "systems": self.targets, "admin": self.admin, "pids": pids,
             "order_manager": self.order_manager,
             "database": database, "data": str(self.data),
         }  # fmt: skip
@@ -137,19 +156,34 @@ class Stack:
     def welcome(self) -> str:
         """Where everything is, for people."""
         lines = [f"Unstuck is running at {self.url}   (Ctrl-C stops everything)", ""]
+        if self.people:
+            lines += ["Sign in there with one press (no password is asked on this machine), or as:"]
+            lines += [f"  {name:<8} {one['password']:<18} {one['role']}" for name, one in self.people.items()] + [""]
+        if self._first_link:
+            lines += [
+                "Make the first account (works once, for a day):",
+                f"  {self.url}/first-start?link={self._first_link}",
+                "",
+            ]
         if self.tokens:
-            lines += ["Demo accounts (API tokens):", *(f"  {r:<16} {t}" for r, t in self.tokens.items()), ""]
             token = self.tokens["engineer"]
             lines += [
-                f"Demo world (faults, ledger): {self.admin}",
-                "",
-                "Try, in another terminal:",
+                f"For the command line, in another terminal (more tokens: {self.data}/demo-accounts.json):",
                 f"  export UNSTUCK_URL={self.url} UNSTUCK_TOKEN={token} WORLD={self.admin}",
-                "  .venv/bin/unstuck order submit examples/fiber.json",
-                "  .venv/bin/unstuck order list",
-                "  .venv/bin/unstuck case list",
             ]
         return "\n".join(lines)
+
+    def _tell_tries(self) -> bool:
+        """Say which cases there are to try, once there are; whether it was said."""
+        from unstuck.service.trying import FILE, written_in
+        from unstuck.web.pages.texts import text
+
+        tries = written_in(self.data / FILE)
+        if tries:
+            title = text("try.title", n=len(tries))
+            lines = [f"  {self.url}/cases/{one.number}  {text(f'try.story.{one.name}.title')}" for one in tries]
+            print("\n".join(["", f"{title}:", *lines]), flush=True)
+        return bool(tries)
 
     def _database(self) -> None:
         from unstuck.store.binaries import ServerError
@@ -173,12 +207,23 @@ class Stack:
         return self._child("simulate", "simulate", "--config", str(file), out=subprocess.PIPE)
 
     def _default_world(self) -> dict[str, Any]:
-        systems = {
-            name: {"kind": kind, "group_by": ["customer", "service", "item"], "latency_ms": [5, 40]}
-            for name, kind in SYSTEMS.items()
-        }
+        from unstuck.rehearsal.demo_world import world
+
         callbacks = {"callback_url": f"{self.url}/api/v1/callbacks", "callback_secret": self._secret()}
-        return {"seed": 1, "ledger_dir": str(self.data / "ledger"), "systems": systems, **callbacks}
+        return world(self.settings.speed, ledger_dir=str(self.data / "ledger"), **callbacks)
+
+    def _write_scene(self) -> None:
+        """Where the demo plays and with which passes, for its process alone."""
+        from unstuck.service.trying import FILE
+
+        passes = {f"demo-{role}": token for role, token in self.tokens.items()} | self._passes
+        path = self.data / SCENE
+        path.unlink(missing_ok=True)
+        scene = {
+            "url": self.url, "order_manager": self.order_manager, "passes": passes, "speed": self.settings.speed,
+            "hints": str(self.data / FILE),
+        }  # fmt: skip
+        _kept(path, lambda: json.dumps(scene))
 
     def _await_world(self, simulator: subprocess.Popen[bytes]) -> None:
         line = simulator.stdout.readline() if simulator.stdout else b""
@@ -208,6 +253,7 @@ class Stack:
             "UNSTUCK_TARGETS": json.dumps(self.targets),
             "UNSTUCK_CALLBACK_SECRET": self._secret(),
             "UNSTUCK_CHECKPOINT_DIR": self.settings.checkpoint_dir or str(self.data / "checkpoints"),
+            "UNSTUCK_DEMO": "true" if self.demo else "",
             "UNSTUCK_WEBHOOK_ALLOW": self.settings.webhook_allow or (LOOPBACK if self.demo else ""),
         }
         return {**os.environ, **{name: value for name, value in given.items() if value}}
@@ -225,11 +271,27 @@ class Stack:
         fresh = not path.exists()
         made = {role: f"unst_demo_{role}_{secrets.token_urlsafe(16)}" for role in ROLES}
         self.tokens = json.loads(_kept(path, lambda: json.dumps(made)))
+        path = self.data / "demo-colleagues.json"
+        fresh = fresh or not path.exists()
+        passes = {name: f"unst_{name}_{secrets.token_urlsafe(16)}" for name in COLLEAGUES}
+        self._passes = json.loads(_kept(path, lambda: json.dumps(passes)))
         if fresh:
             from unstuck.app import add_account
 
             accounts = {f"demo-{role}": ((role,), secret) for role, secret in self.tokens.items()}
+            accounts |= {name: ((COLLEAGUES[name],), secret) for name, secret in self._passes.items()}
             asyncio.run(add_account(self.settings, self._database_url, accounts))
+
+    def _people(self) -> None:
+        """Who signs in: a demo's people, only where no other machine reaches them; else the link that makes the first."""
+        from unstuck.app import let_in
+        from unstuck.web.site import is_loopback
+
+        demo: dict[str, dict[str, str]] = {}
+        if self.demo and is_loopback(self.settings.host) and not self.settings.public_url:
+            demo = json.loads(_kept(self.data / "demo-people.json", demo_people.made))
+        made, self._first_link = asyncio.run(let_in(self.settings, self._database_url, demo))
+        self.people = demo if made else {}
 
     def _await_ready(self) -> None:
         until = time.monotonic() + READY_WAIT_S
@@ -243,6 +305,14 @@ class Stack:
                 time.sleep(0.02)
         self.stop()
         fail(f"the server did not start; see {self.data}/log/serve.log (is port {self.port} taken?)")
+
+
+def _tell_unlive() -> None:
+    """Say when the pages stand still because what browsers load was never taken from npm."""
+    from unstuck.web.pages.texts import text
+
+    if not files("unstuck.web.pages").joinpath("static", "vendor", "htmx.min.js").is_file():
+        _tell(text("app.unlive"))
 
 
 def _tell(text: str) -> None:

@@ -170,6 +170,13 @@ class Note(msgspec.Struct, frozen=True):
     text: str
 
 
+class Reveal(msgspec.Struct, frozen=True):
+    """Masked values are shown once; `fields` are their names, and the values are nowhere in here."""
+
+    fields: tuple[str, ...]
+    why: str
+
+
 class Escalate(msgspec.Struct, frozen=True):
     to: str
     because: str
@@ -201,6 +208,7 @@ Command = (
     | Repeat
     | Link
     | Note
+    | Reveal
     | Escalate
     | Reopen
     | Close
@@ -256,6 +264,9 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
             return (made.kept(events.LINKED, order=str(command.order_id)),)
         case Note():
             return (made.kept(events.NOTED, text=command.text),)
+        case Reveal():  # of a closed case too: that somebody looked is never lost
+            data = {"fields": list(command.fields), "why": command.why}
+            return (Event(events.REVEALED, now, grant.actor.id, data),)
         case Escalate():
             if not case.is_open:
                 raise IllegalTransition("fallout case", case.state, "ESCALATE")

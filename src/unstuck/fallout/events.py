@@ -32,6 +32,7 @@ RESUME_STALE = EventType("fallout-case.resume-stale", True, "its order was not a
 SETTLED = EventType("fallout-case.settled-outside", True, "the outside settled it: a late answer or a read-back")
 NOTED = EventType("fallout-case.noted", False, "somebody wrote a note")
 ESCALATED = EventType("fallout-case.escalated", False, "it was made more visible; its state did not change")
+REVEALED = EventType("fallout-case.revealed", False, "somebody looked at masked values, and said why")
 REOPENED = EventType("fallout-case.reopened", True, "the resolution did not last")
 CLOSED = EventType("fallout-case.closed", True, "done, with its audit complete")
 
@@ -62,6 +63,7 @@ ALL = (
     SETTLED,
     NOTED,
     ESCALATED,
+    REVEALED,
     REOPENED,
     CLOSED,
 )

@@ -15,12 +15,13 @@ import msgspec
 
 from unstuck.fallout import events as of_cases
 from unstuck.fallout import source as of_sources
-from unstuck.kernel import registry
+from unstuck.kernel import person, registry
 from unstuck.kernel.event import EventType
 from unstuck.order import events as of_orders
 
 PREFIX = "unstuck."
-DECLARED = (*of_orders.ALL, *of_cases.ALL, *of_sources.ALL, *registry.ALL)
+DECLARED = (*of_orders.ALL, *of_cases.ALL, *of_sources.ALL, *registry.ALL, *person.ALL)
+INSIDE = frozenset(kind.name for kind in person.ALL)  # who signs in here is nobody's business outside
 _TABLE = """
 | event                            | when                                  | type                                       | names in the seeds                                                      | says                                                      |
 |----------------------------------|---------------------------------------|--------------------------------------------|-------------------------------------------------------------------------|-----------------------------------------------------------|
@@ -117,7 +118,9 @@ def wanted(globs: Sequence[str], kind: str) -> bool:
 
 
 def cloud_events(leaf: Leaf, origin: str) -> list[dict[str, Any]]:
-    """A leaf as CloudEvents 1.0: one for each of its types. `origin` is the URI we publish under."""
+    """A leaf as CloudEvents 1.0: one for each of its types, none when it stays inside. `origin`: we publish under it."""
+    if leaf.type in INSIDE:
+        return []
     return [
         {
             "specversion": "1.0",
@@ -271,5 +274,6 @@ BY_EVENT = {
 
 def known_types(declared: Iterable[EventType] = DECLARED) -> tuple[str, ...]:
     """Every type that goes out, or will when what it waits for is built."""
-    plain = {PREFIX + kind.name for kind in declared if all(row.field for row in BY_EVENT.get(kind.name, ()))}
+    told = [kind.name for kind in declared if kind.name not in INSIDE]
+    plain = {PREFIX + name for name in told if all(row.field for row in BY_EVENT.get(name, ()))}
     return tuple(sorted(plain | {PREFIX + row.type for row in TABLE}))

@@ -43,3 +43,11 @@ class Invalid(Refused):
     def __init__(self, because: str, errors: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__("valid-input", because)
         self.errors = errors
+
+
+class TooMany(Refused):
+    """It was tried too often; it may be tried again after `wait_s` seconds."""
+
+    def __init__(self, rule: str, because: str, wait_s: int) -> None:
+        super().__init__(rule, because)
+        self.wait_s = wait_s

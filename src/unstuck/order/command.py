@@ -38,12 +38,17 @@ def fail(order: Order, by: str, reason: str, now: datetime) -> list[Event]:
 
 def resolve_failure(order: Order, by: str, reason: str, now: datetime) -> list[Event]:
     """It is again what it was before it failed; that repairs nothing by itself."""
-    if order.plan is None:
-        because = "this order was never recognised; send it again corrected, or cancel it"
-        raise Refused("never-recognised", because)
+    require_recognised(order)
     order.state = ORDER.step(order.state, OrderAction.RESOLVE, order.failed_from)
     order.failed_from = None
     return [_said(events.RESOLVED, order, by, reason, now), *_settled(order, by, now)]
+
+
+def require_recognised(order: Order) -> None:
+    """Refuse to let an order go on of which no plan could be made."""
+    if order.plan is None:
+        because = "this order was never recognised; send it again corrected, or cancel it"
+        raise Refused("never-recognised", because)
 
 
 def require_cancellable(order: Order, tasks: Sequence[Task]) -> None:

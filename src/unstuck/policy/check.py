@@ -8,6 +8,7 @@ from unstuck.kernel.condition import BadCondition, compiled
 from unstuck.order import dialect
 from unstuck.order.plan import cycle
 from unstuck.order.tmf import LEGAL
+from unstuck.policy.masking import bare
 from unstuck.policy.pack import BadPack, Document, Finding, Lines, Pack, decode, hash_of
 from unstuck.repair.correction import ActionCode
 from unstuck.repair.evidence import EvidenceType
@@ -35,6 +36,7 @@ PERMISSIONS = (
     "case.approve",
     "case.open",
     "evidence.add",
+    "sensitive.reveal",
     "failure.report",
     "source.read",
     "source.manage",
@@ -56,7 +58,7 @@ def load(files: Mapping[str, str]) -> Pack:
 
 def check(document: Document, lines: Lines) -> Iterator[Finding]:
     """Every finding of every rule, in the order of the rules."""
-    for rule in (_offers, _cycles, _task_types, _settling, _tables, _roles, _actions, _mappings, _dialects):
+    for rule in (_offers, _cycles, _task_types, _settling, _tables, _roles, _actions, _mappings, _dialects, _sensitive):
         for path, name, because in rule(document):
             yield Finding(*lines.of(path), name, because)
 
@@ -221,3 +223,18 @@ def _dialects(doc: Document) -> Iterator[Problem]:
                     "sign-says-something",
                     f"{name}: a sign of fallout is a state, or a field and what it contains",
                 )
+
+
+def _sensitive(doc: Document) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for number, name in enumerate(doc.sensitive.fields):
+        path = ("sensitive", "fields", str(number))
+        if not bare(name):
+            yield path, "sensitive-field", f"{name!r} is no name of a field: it needs a letter or a digit"
+        elif bare(name) in seen:
+            yield (
+                path,
+                "sensitive-field",
+                f"{name} is the same field as {seen[bare(name)]}: case and separators do not count",
+            )
+        seen.setdefault(bare(name), name)

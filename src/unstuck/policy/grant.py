@@ -3,7 +3,7 @@
 from unstuck.fallout.case import Case
 from unstuck.fallout.lifecycle import CASE, CaseAction, CaseState
 from unstuck.kernel.actor import Actor, Grant, Verdict
-from unstuck.kernel.refusal import Refused
+from unstuck.kernel.refusal import Forbidden, Refused
 from unstuck.policy.pack import Pack
 from unstuck.repair.correction import ActionCode, Facts, require_safe
 from unstuck.repair.policy import RepairAction
@@ -27,6 +27,13 @@ def may(actor: Actor, permission: str, pack: Pack) -> bool:
     """Whether one of the actor's roles carries `permission`. Our own loops may do what they are written to do."""
     roles = pack.document.roles
     return actor.is_machine or any(permission in roles[role].may for role in actor.roles if role in roles)
+
+
+def require(actor: Actor, permission: str, pack: Pack) -> None:
+    """Refuse who may not, naming the roles that may."""
+    verdict = _by_role(actor, permission, pack)
+    if verdict is not None:
+        raise Forbidden(verdict.rule, verdict.because)
 
 
 def allowed(case: Case, facts: Facts | None, actor: Actor, pack: Pack) -> Grant:
@@ -80,7 +87,8 @@ def _proposed_as(action: RepairAction) -> CaseState:
 def _by_role(actor: Actor, permission: str, pack: Pack) -> Verdict | None:
     if may(actor, permission, pack):
         return None
-    return Verdict("role", f"none of your roles may do this ({permission})", role=True)
+    whose = ", ".join(role.title for role in pack.document.roles.values() if permission in role.may) or "nobody"
+    return Verdict("role", f"none of your roles may do this ({permission}); it is for {whose}", role=True)
 
 
 def _by_state(case: Case, action: CaseAction) -> Verdict | None:

@@ -11,6 +11,7 @@ from unstuck.fallout.policy import Mapping as FailureMapping
 from unstuck.kernel.canonical import digest, encode
 from unstuck.order.dialect import Dialect
 from unstuck.order.template import Offer, TaskType, Templates
+from unstuck.policy.masking import Sensitive
 from unstuck.repair.judge import Rules
 from unstuck.repair.policy import FieldRule, OnUnknown, RepairAction, RepairPolicy, ResumeTokens, Retry, Target
 
@@ -42,6 +43,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     correctable: dict[str, dict[str, FieldRule]] = {}
     resume_tokens: ResumeTokens = ResumeTokens()
     dialects: dict[str, Dialect] = {}
+    sensitive: Sensitive = Sensitive()
 
 
 class Finding(msgspec.Struct, frozen=True):

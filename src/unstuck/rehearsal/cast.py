@@ -44,7 +44,7 @@ class Item(msgspec.Struct, frozen=True):
 
     id: str
     offer: str
-    characteristics: dict[str, str]
+    characteristics: dict[str, Any]
 
 
 class Wanted(msgspec.Struct, frozen=True):

@@ -63,6 +63,10 @@ class Door:
         """Register something, or change it as the version it was decided on."""
         return self._call("PUT", path, json.dumps(body).encode(), version)
 
+    def delete(self, path: str) -> Answer:
+        """Take something back."""
+        return self._call("DELETE", path, None, None)
+
     def listen(self, path: str, *, last: int, quiet_s: float = 1.0, most_s: float = 10.0) -> bytes:
         """What a stream says from behind an event on, until it has been quiet for so long or has said enough."""
         until = time.monotonic() + most_s

@@ -38,6 +38,15 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
                 raise Refused("compensation-unknown", f"no task type declares how to compensate: {', '.join(done)}")
 
 
+def require_step(mode: ResumeMode, facts: Facts | None, planned: bool) -> None:
+    """Refuse to resume from a step where there is none: an order without a plan can only be cancelled."""
+    if facts is not None or (mode is ResumeMode.CANCEL_ITEM and not planned):
+        return
+    if planned:
+        raise Refused("no-step", "this case stands for no step of the plan; resume, cancel or abort the order itself")
+    raise Refused("no-step", "this order has no plan: it can be cancelled, or sent again corrected")
+
+
 def redeem(token: ResumeToken, shape: Shape, order: Order, tasks: list[Task], now: datetime) -> dict[str, Any]:
     """Move the order as the token says; return the facts for its event."""
     task = tasks[token.step]

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from unstuck.kernel.actor import Actor
+from unstuck.kernel.person import folded
 from unstuck.kernel.refusal import Invalid
 from unstuck.service.ports import Ports
+from unstuck.store import people
 from unstuck.store.look import token_holders
 from unstuck.store.sources import is_held_elsewhere
 from unstuck.store.unit import Unit
@@ -24,15 +26,21 @@ async def add_token(ports: Ports, name: str, roles: tuple[str, ...], secret: str
 
     With a `source` it speaks for that one and no other.
     """
-    unknown = sorted(set(roles) - ports.book.current.document.roles.keys())
-    if unknown or not roles:
-        known = ", ".join(ports.book.current.document.roles)
-        raise Invalid(f"no such role: {', '.join(unknown) or '(none given)'}; there are {known}")
+    require_roles(ports, roles)
     if len(secret) < 20:
         raise Invalid("a token has at least 20 characters")
     async with ports.store.unit(ports.now()) as unit:
         await require_own_name(unit, name, source)
         await unit.keep_token(ports.new_id(), name, sha256(secret.encode()).hexdigest(), roles, source)
+
+
+def require_roles(ports: Ports, roles: Sequence[str]) -> None:
+    """Refuse roles that the pack does not know, and none at all."""
+    there = ports.book.current.document.roles
+    unknown = sorted(set(roles) - there.keys())
+    if unknown or not roles:
+        because = f"no such role: {', '.join(unknown) or '(none given)'}; there are {', '.join(there)}"
+        raise Invalid(because, (("/roles", "roles of the policy pack"),))
 
 
 async def require_own_name(unit: Unit, name: str, source: str) -> None:
@@ -43,6 +51,10 @@ async def require_own_name(unit: Unit, name: str, source: str) -> None:
     if Actor(name).is_machine or not name.strip() or not name.isprintable():
         because = f"{name!r} cannot be a name: names of our own loops begin like that, or it is not printable"
         raise Invalid(because, (("/holder", "a printable name that does not begin with unstuck:"),))
+    await people.hold_name(unit, folded(name))
+    if await people.find_person(unit, folded(name)) is not None:
+        because = f"{name!r} is somebody who signs in; a token goes by a name of its own"
+        raise Invalid(because, (("/holder", "a name that no person has"),))
     if await is_held_elsewhere(unit, name, source):
         because = f"{name!r} is the name of another account, or of a key of another source"
         raise Invalid(because, (("/holder", "a name of its own"),))

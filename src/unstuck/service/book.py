@@ -5,6 +5,7 @@ import msgspec
 from unstuck.order.advance import Shape
 from unstuck.order.plan import Plan
 from unstuck.policy.check import load
+from unstuck.policy.masking import Mask
 from unstuck.policy.pack import Pack
 from unstuck.store.unit import Store
 
@@ -17,6 +18,10 @@ class Book:
         self.current = current
         self._packs = {current.hash: current}
         self._shapes: dict[str, Shape] = {}
+
+    def mask(self) -> Mask:
+        """What hides sensitive fields, by the pack in force: who may see what is decided now, however old a case is."""
+        return Mask(self.current.document.sensitive)
 
     async def pack(self, hash: str) -> Pack:
         """The pack of that hash."""

@@ -7,6 +7,7 @@ import msgspec
 
 from unstuck.fallout.case import Case
 from unstuck.fallout.lifecycle import CaseState
+from unstuck.policy.masking import Mask
 from unstuck.repair.correction import RepairPlan
 from unstuck.repair.evidence import Evidence
 from unstuck.repair.token import ResumeToken
@@ -70,3 +71,8 @@ def correction_done(row: CorrectionRow, **more: Any) -> CorrectionDone:
 def effects(planned: RepairPlan) -> dict[str, Any]:
     """The fields of `Effects`: a plan without the new body, which is the target's business."""
     return {name: getattr(planned, name) for name in Effects.__struct_fields__}
+
+
+def effects_shown(planned: RepairPlan, mask: Mask) -> dict[str, Any]:
+    """The same as people and programs are shown it: what is sensitive hidden, also from who typed it."""
+    return {name: tuple(mask.value(given)) for name, given in effects(planned).items()}

@@ -1,6 +1,7 @@
 """Lists of cases and orders: pages by keyset, filtered, counted up to a limit, honest about what was not looked at."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -33,13 +34,30 @@ class Shape(msgspec.Struct, frozen=True):
 
 async def cases(ports: Ports, wanted: case_list.Wanted, shape: Shape) -> CasePage:
     """A page of cases, with the sources that are silent: without them an empty list would look like good health."""
-    sort, after = _place(wanted, shape, case_list.SORTS)
     async with ports.store.reading(ports.now()) as unit:
-        walk = await case_list.walk_for(unit, wanted, sort)
-        found = await page(unit, walk, sort, after, shape.limit)
+        rows, told = await case_rows(unit, wanted, shape)
         silent = await look.silent_sources(unit)
-        told = await _told(unit, wanted, walk, found, sort, shape)
-    return CasePage(cases=_rows(map(case_shown, found.rows), shape), silent_sources=silent, **told)
+    return CasePage(cases=_rows(map(case_shown, rows), shape), silent_sources=silent, **told)
+
+
+async def case_rows(unit: Unit, wanted: case_list.Wanted, shape: Shape) -> tuple[Sequence[Any], dict[str, Any]]:
+    """The rows of a page of cases, and what is said of it beside them (the fields of `Extent`)."""
+    sort, after = _place(wanted, shape, case_list.SORTS)
+    walk = await case_list.walk_for(unit, wanted, sort)
+    found = await page(unit, walk, sort, after, shape.limit)
+    return found.rows, await _told(unit, wanted, walk, found, sort, shape)
+
+
+def turned(shape: Shape, after: str = "") -> Shape:
+    """The same list from its other end."""
+    name = shape.sort.removeprefix("-")
+    return msgspec.structs.replace(shape, sort=name if name != shape.sort else f"-{name}", after=after)
+
+
+def cursor_at(wanted: case_list.Wanted, shape: Shape, row: Any) -> str:
+    """The cursor of the page that begins behind this row."""
+    columns = case_list.SORTS[shape.sort.removeprefix("-")]
+    return _cursor(wanted, shape, tuple(row[column] for column in columns))
 
 
 async def orders(ports: Ports, wanted: order_list.WantedOrders, shape: Shape) -> OrderPage:

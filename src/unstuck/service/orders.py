@@ -1,6 +1,7 @@
 """Commands on a whole order, by people and by partners: each is one transaction that holds the order whole."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -105,7 +106,7 @@ async def abort(ports: Ports, order_id: UUID, version: int, actor: Actor, reason
     """End the order as it stands, undoing nothing; the answer lists what is to be cleaned up outside."""
     async with once.command(ports) as unit:
         held = await _hold(ports, unit, order_id, version, actor)
-        left = await _clean_up(unit, held)
+        left = await clean_up(unit, order_id, held.shape, command.clean_up(held.tasks))
         made = command.abort(held.order, held.tasks, held.shape, actor.id, reason, unit.now)
         return await _record(ports, unit, held, made, clean_up=left)
 
@@ -212,13 +213,15 @@ async def _record(
     return await once.answered(ports, unit, done)
 
 
-async def _clean_up(unit: Unit, held: Held) -> list[CleanUp]:
-    found = command.clean_up(held.tasks)
-    keys = await unit.commands([(held.order.id, fact["no"], fact["identity"]) for fact in found])
+async def clean_up(
+    unit: Unit, order_id: UUID, shape: Shape | None, found: Sequence[Mapping[str, Any]]
+) -> list[CleanUp]:
+    """What an abort leaves outside for somebody to undo, with the keys it is known by there."""
+    keys = await unit.commands([(order_id, fact["no"], fact["identity"]) for fact in found])
     out = []
     for fact, (key, _body, _plan) in zip(found, keys, strict=True):
-        assert held.shape is not None
-        planned = held.shape.plan.tasks[fact["no"]]
+        assert shape is not None
+        planned = shape.plan.tasks[fact["no"]]
         out.append(CleanUp(planned.key, planned.target, key, fact["was"], fact["outside"]))
     return out
 

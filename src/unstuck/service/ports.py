@@ -13,6 +13,7 @@ from unstuck.connect.webhook import Reply
 from unstuck.repair.manager import OrderManager, Way
 from unstuck.repair.outcome import Call, Outcome
 from unstuck.service.book import Book
+from unstuck.service.trying import Try, nothing_to_try
 from unstuck.store.answers import Once
 from unstuck.store.unit import Store
 
@@ -114,4 +115,5 @@ class Ports(msgspec.Struct, frozen=True):
     worker: str
     outside: Outside
     foreign: Foreign
+    trying: Callable[[], tuple[Try, ...]] = nothing_to_try  # what a demo offers its visitors
     once: Once | None = None  # the command at hand may be sent again under this key

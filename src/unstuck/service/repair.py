@@ -15,13 +15,14 @@ from unstuck.order import events
 from unstuck.order.advance import Learned, follow
 from unstuck.order.lifecycle import TaskAction, TaskState
 from unstuck.order.plan import command_key
+from unstuck.policy.masking import Mask
 from unstuck.repair.correction import ASKS, SENDS, ActionCode, Correction, Facts, RepairPlan, plan, require_safe
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.outcome import Call, CallKind, Outcome, Result
 from unstuck.service import once
 from unstuck.service.advance import call_of
 from unstuck.service.cases import Desk, open_desk, own_evidence
-from unstuck.service.done import CaseDone, Preview, case_done, correction_done, effects
+from unstuck.service.done import CaseDone, Preview, case_done, correction_done, effects, effects_shown
 from unstuck.service.ports import Ports
 from unstuck.service.stops import case_change
 from unstuck.store.rows import Changes, Command, CorrectionRow, OrderChange
@@ -54,7 +55,7 @@ async def propose(ports: Ports, case_id: UUID, version: int, actor: Actor, propo
         )  # fmt: skip
         made = decide(desk.case, Propose(correction, digest(row.given), digest(row.preview)), desk.grant, unit.now)
         await unit.record(Changes(cases=[case_change(desk.case, made)], corrections=[row]))
-        proposed = correction_done(row, **effects(planned))
+        proposed = correction_done(row, **effects_shown(planned, ports.book.mask()))
         return await once.answered(ports, unit, case_done(desk.case, correction=proposed))
 
 
@@ -63,7 +64,7 @@ async def preview(ports: Ports, case_id: UUID, actor: Actor, proposal: Proposal)
     async with ports.store.unit(ports.now()) as unit:
         desk = await open_desk(ports, unit, case_id, None, actor)
         action, facts = _action(desk, proposal)
-        return _preview(desk, action, proposal.input, facts)
+        return _preview(desk, action, proposal.input, facts, ports.book.mask())
 
 
 async def preview_proposed(ports: Ports, case_id: UUID, actor: Actor, correction_id: UUID) -> Preview:
@@ -72,7 +73,7 @@ async def preview_proposed(ports: Ports, case_id: UUID, actor: Actor, correction
         desk = await open_desk(ports, unit, case_id, None, actor)
         row = await _own(unit, desk.case, correction_id)
         given = msgspec.json.decode(row.given, type=dict[str, Any])
-        return _preview(desk, ActionCode(row.action), given, _require_step(desk))
+        return _preview(desk, ActionCode(row.action), given, _require_step(desk), ports.book.mask())
 
 
 async def reject(
@@ -290,7 +291,7 @@ def _of(row: CorrectionRow) -> Correction:
     )
 
 
-def _preview(desk: Desk, action: ActionCode, given: dict[str, Any], facts: Facts) -> Preview:
+def _preview(desk: Desk, action: ActionCode, given: dict[str, Any], facts: Facts, mask: Mask) -> Preview:
     verdict = desk.grant.verdicts[action]
-    shown = effects(plan(action, given, facts))
+    shown = effects_shown(plan(action, given, facts), mask)
     return Preview(**shown, allowed=verdict.allowed, rule=verdict.rule, because=verdict.because)

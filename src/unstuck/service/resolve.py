@@ -11,17 +11,16 @@ from uuid import UUID
 import msgspec
 
 from unstuck.fallout.case import Case, Resolve, decide
-from unstuck.fallout.lifecycle import CaseState
+from unstuck.fallout.ending import Standing, require_nothing_left, require_way_on
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.event import Event
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.order import events
-from unstuck.order.lifecycle import ORDER, ORDER_IS_OVER, OrderAction, OrderState, TaskState
+from unstuck.order.lifecycle import ORDER, ORDER_IS_OVER, OrderAction, OrderState
 from unstuck.order.state import Order, Task
 from unstuck.repair.correction import ActionCode
 from unstuck.repair.evidence import Evidence, proof_before_resolution
 from unstuck.repair.resume import redeem as moved_by
-from unstuck.repair.resume import require_proof
 from unstuck.repair.token import OUR_ENGINE, ResumeMode, ResumeToken, require_redeemable
 from unstuck.service import once
 from unstuck.service.cases import Desk, open_desk, own_evidence
@@ -51,13 +50,13 @@ async def resolve(ports: Ports, case_id: UUID, version: int, actor: Actor, decis
         desk = await open_desk(ports, unit, case_id, version, actor, whole=True)
         desk.grant.require("resolve")
         mode = _mode(decision)
-        if mode is None and desk.own is not None:
-            await _require_nothing_stopped(unit, desk)
+        standing = await _standing(unit, desk, mode)
+        if mode is None:
+            require_nothing_left(standing)
         evidence = await _evidence(unit, case_id, decision.evidence)
         proof_before_resolution(evidence)
-        if mode is not None and desk.case.state is CaseState.IN_PROGRESS:
-            because = "verify the case first, with the evidence that proves the repair"
-            raise Refused("verify-before-resolution", because)
+        if mode is not None:
+            require_way_on(mode, standing)
         changes = Changes()
         if mode and desk.case.goes_on_elsewhere:
             token: ResumeToken | None = await hand_over(ports, unit, desk, mode, evidence, changes)
@@ -76,7 +75,7 @@ async def _own(
     """Issue the token and redeem it at once; without a plan there is nothing to redeem, and cancelling is all."""
     if mode is None:
         return None
-    token = _issue(ports, unit, desk, mode, evidence, await _marked(unit, desk.case), actor)
+    token = _issue(ports, unit, desk, mode, evidence)
     if token is None:
         changes.orders.append(_cancel_order(unit, desk, actor))
         return None
@@ -116,31 +115,23 @@ async def _redeem(
     return OrderChange(order, made, changed)
 
 
-async def _require_nothing_stopped(unit: Unit, desk: Desk) -> None:
-    """A case that ends without moving the order must not leave a stopped step that nobody owns."""
-    others = [c for c in await unit.open_cases([desk.order.id]) if c.id != desk.case.id and c.step == desk.case.step]
-    stopped = (
-        desk.order.state is OrderState.FAILED
-        if desk.facts is None
-        else desk.facts.task_state in (TaskState.FAILED, TaskState.UNKNOWN)
+async def _standing(unit: Unit, desk: Desk, mode: ResumeMode | None) -> Standing:
+    case, own = desk.case, desk.own
+    others = await unit.open_cases([own.id]) if own and mode is None else []
+    return Standing(
+        case=case,
+        facts=desk.facts,
+        order_state=own.state if own else None,
+        planned=desk.shape is not None,
+        marked=await _marked(unit, case),
+        shared=any(other.id != case.id and other.step == case.step for other in others),
     )
-    if stopped and desk.order.state not in ORDER_IS_OVER and not others:
-        raise Refused("none-leaves-nobody", f"{desk.case.step} is still stopped and no other case owns it")
 
 
-def _issue(
-    ports: Ports, unit: Unit, desk: Desk, mode: ResumeMode, evidence: Sequence[Evidence], marked: bool, actor: Actor
-) -> ResumeToken | None:
+def _issue(ports: Ports, unit: Unit, desk: Desk, mode: ResumeMode, evidence: Sequence[Evidence]) -> ResumeToken | None:
     case, facts = desk.case, desk.facts
     if facts is None or desk.shape is None:
-        if mode is ResumeMode.CANCEL_ITEM and desk.shape is None:
-            return None
-        if desk.shape is not None:
-            raise Refused(
-                "no-step", "this case stands for no step of the plan; resume, cancel or abort the order itself"
-            )
-        raise Refused("no-step", "this order has no plan: it can be cancelled, or sent again corrected")
-    require_proof(mode, facts, marked)
+        return None
     return ResumeToken(
         id=ports.new_id(),
         audience=ENGINE,

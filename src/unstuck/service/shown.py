@@ -9,8 +9,10 @@ from uuid import UUID
 
 import msgspec
 
+from unstuck.fallout.ending import Ending
 from unstuck.fallout.lifecycle import CaseState
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
+from unstuck.policy.suggestion import Suggestion
 from unstuck.repair.evidence import Evidence
 from unstuck.repair.policy import FieldRule
 from unstuck.repair.token import ResumeToken
@@ -93,6 +95,7 @@ class GraphItem(msgspec.Struct):
 
     id: str
     offer: str
+    title: str
 
 
 class GraphTask(msgspec.Struct, kw_only=True):
@@ -101,6 +104,7 @@ class GraphTask(msgspec.Struct, kw_only=True):
     no: int
     key: str
     type: str
+    title: str
     target: str
     item: str
     after: list[int]
@@ -184,7 +188,10 @@ class TimelineEntry(msgspec.Struct):
 
 
 class CaseView(CaseRow, kw_only=True):
-    """One case, whole, as this actor may see and work on it."""
+    """One case, whole, as this actor may see and work on it; `hidden` names the sensitive fields that are not shown.
+
+    `suggestion` is the obvious next action and `endings` say how it may end now, whoever asks.
+    """
 
     order_number: str | None
     title: str
@@ -193,12 +200,15 @@ class CaseView(CaseRow, kw_only=True):
     outcome_proven: str
     allowed_actions: list[AllowedAction]
     refused_actions: list[RefusedAction]
+    suggestion: Suggestion | None
+    endings: list[Ending]
     order_graph: Graph
     attempts: list[Attempt]
     evidence: tuple[Evidence, ...]
     corrections: list[Correction]
     resume_tokens: list[Token]
     timeline: list[TimelineEntry]
+    hidden: list[str]
 
 
 class OrderRow(msgspec.Struct, kw_only=True):
@@ -219,13 +229,14 @@ class OrderRow(msgspec.Struct, kw_only=True):
 
 
 class OrderView(OrderRow, kw_only=True):
-    """One order, whole, with its plan as it stands."""
+    """One order, whole, with its plan as it stands; `hidden` names the sensitive fields that are not shown."""
 
     graph: Graph
     attempts: list[Attempt]
     callbacks: list[Callback]
     cases: list[CaseRow]
     timeline: list[TimelineEntry]
+    hidden: list[str]
 
 
 def _sparse(rows: type[msgspec.Struct]) -> type[msgspec.Struct]:

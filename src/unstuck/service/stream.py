@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import islice
 
 from unstuck.fallout.published import Leaf, cloud_events, wanted
@@ -19,13 +19,14 @@ PAGE = 200  # leaves read at once for one who does not
 LISTENERS = 500
 LOOK_S = 0.1
 BEAT_S = 15.0
+MayGoOn = Callable[[], Awaitable[bool]]
 
 
 class Feed:
     """What is new, for everybody who listens in this process. Looks only while somebody does."""
 
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
+    def __init__(self, ports: Ports, beat_s: float = BEAT_S) -> None:
+        self._ports, self.beat_s = ports, beat_s
         self._recent: deque[Leaf] = deque(maxlen=KEPT)
         self._next = -1  # the leaf that comes next; unknown before the first look
         self._news = asyncio.Event()
@@ -119,37 +120,59 @@ async def first_leaf(ports: Ports, last_seen: str | None) -> int:
     return int(last_seen) + 1
 
 
+class Patrol:
+    """Asks once every `beat_s` whether a listener may still hear, however much there is to tell meanwhile."""
+
+    def __init__(self, may_go_on: MayGoOn, beat_s: float) -> None:
+        self._may_go_on, self._beat_s = may_go_on, beat_s
+        self._clock = asyncio.get_running_loop().time
+        self._next = self._clock() + beat_s
+
+    async def passes(self) -> bool:
+        """Whether the listener may go on."""
+        if self._clock() < self._next:
+            return True
+        self._next = self._clock() + self._beat_s
+        return await self._may_go_on()
+
+    async def heard(self, news: asyncio.Event) -> bool:
+        """Wait for news until it is time to ask again; whether there are any."""
+        try:
+            async with asyncio.timeout(max(0.0, self._next - self._clock())):
+                await news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+async def _always() -> bool:
+    return True
+
+
 async def listen(
-    ports: Ports, feed: Feed, actor: Actor, first: int, globs: Sequence[str], beat_s: float = BEAT_S
-) -> AsyncIterator[bytes]:
-    """Server-sent events from leaf `first` on, as long as somebody reads: one message a leaf's event, then beats.
+    ports: Ports, feed: Feed, actor: Actor, first: int, globs: Sequence[str], beat_s: float = BEAT_S,
+    may_go_on: MayGoOn = _always,
+) -> AsyncIterator[bytes]:  # fmt: skip
+    """Server-sent events from leaf `first` on, as long as somebody reads who may: a message a leaf's event, then beats.
 
     The id of a message is its leaf; of several events of one leaf the last carries it, so that none is lost when
     the connection is cut between them.
     """
     await feed.join()
+    patrol = Patrol(may_go_on, beat_s)
     try:
         yield b"retry: 1000\n\n"
-        while not feed.closed:
+        while not feed.closed and await patrol.passes():
             news = feed.news
             page = await feed.after(first)
             for leaf in page:
                 first = leaf.n + 1
                 if message := _message(ports, leaf, actor, globs):
                     yield message
-            if not page and not await _heard(news, beat_s):
+            if not page and not await patrol.heard(news):
                 yield b": beat\n" + (b"id: %d\n\n" % (first - 1) if first else b"\n")
     finally:
         feed.leave()
-
-
-async def _heard(news: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await news.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 def _message(ports: Ports, leaf: Leaf, actor: Actor, globs: Sequence[str]) -> bytes:

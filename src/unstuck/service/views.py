@@ -1,21 +1,27 @@
 """What people and systems are shown of one order or one case, read in one consistent view."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from unstuck.fallout.case import Case
 from unstuck.fallout.classify import TRIAGE
+from unstuck.fallout.ending import Standing, endings
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
 from unstuck.kernel.actor import Actor, Verdict
 from unstuck.kernel.ids import as_id, as_number, rfc3339
-from unstuck.kernel.refusal import Missing
+from unstuck.kernel.refusal import Missing, Refused
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
-from unstuck.order.plan import PlannedTask
+from unstuck.order.plan import Plan, PlannedTask
+from unstuck.order.state import Order
 from unstuck.policy.grant import allowed
+from unstuck.policy.masking import Mask
 from unstuck.policy.pack import Pack
-from unstuck.repair.correction import Facts
+from unstuck.policy.suggestion import suggest
+from unstuck.repair.correction import ActionCode, Facts
 from unstuck.repair.evidence import Evidence
 from unstuck.repair.token import ResumeToken
 from unstuck.service import shown
@@ -28,7 +34,7 @@ from unstuck.store.unit import Unit, case_of
 
 CLOSED = tuple(state.value for state in CASE_IS_RESOLVED)
 SHOWN_BYTES = 100_000
-COUNTED = 1000
+REVEALED_FOR = timedelta(minutes=10)  # how long who had a case revealed may have its files
 AS_IT_IS = (
     "id", "version", "order_id", "item", "step", "reason", "system", "operation", "code", "domain", "recoverability",
     "queue", "owner", "repeats", "resolution", "resolved_by", "raw_code", "raw_message", "source", "order_ref",
@@ -36,38 +42,60 @@ AS_IT_IS = (
 )  # fmt: skip
 
 
-async def case_view(ports: Ports, case_id: UUID, actor: Actor) -> CaseView:
+async def case_view(ports: Ports, case_id: UUID, actor: Actor, mask: Mask | None = None) -> CaseView:
     """Everything about one case, with the actions allowed to this actor and the refused ones with their reason."""
     async with ports.store.reading(ports.now()) as unit:
-        row = await look.case_row(unit, case_id)
-        case = case_of(row)
-        order, tasks = await unit.peek(case.order_id) if case.order_id else (None, [])
-        pack = await ports.book.pack(case.pack)
-        shape = await ports.book.shape(order.plan) if order and order.plan else None
-        facts = await step_facts(unit, case, order, tasks, shape, pack)
-        may, may_not = _actions(allowed(case, facts, actor, pack).verdicts, pack, facts)
-        return CaseView(
-            **_case_fields(row),
-            order_number=f"ORD-{order.number}" if order else None,
-            title=_title(pack, case.code),
-            raw=shown.Raw(case.raw_code, case.raw_message, case.raw_sha256, _text(row["raw"])),
-            task_state=facts.task_state if facts else None,
-            outcome_proven=facts.proven if facts else "",
-            allowed_actions=may,
-            refused_actions=may_not,
-            order_graph=await _graph(unit, ports, order.id, order.plan) if order else Graph([], []),
-            attempts=await _attempts(unit, order.id, case.task) if order else [],
-            evidence=await unit.evidence(case_id),
-            corrections=[_correction(row) for row in await unit.corrections(case_id)],
-            resume_tokens=await _tokens(unit, case_id),
-            timeline=await _timeline(unit, case_id),
-        )
+        return await case_in(unit, ports, case_id, actor, mask or ports.book.mask())
 
 
-async def open_count(ports: Ports) -> str:
-    """How many cases are open, in words: an exact number up to 1,000."""
-    found = await look.open_cases(ports.store, CLOSED, COUNTED + 1)
-    return f"{found}" if found <= COUNTED else f"more than {COUNTED}"
+async def case_in(unit: Unit, ports: Ports, case_id: UUID, actor: Actor, mask: Mask) -> CaseView:
+    """The case as this unit sees it, what is sensitive hidden by `mask`."""
+    row = await look.case_row(unit, case_id)
+    case = case_of(row)
+    order, tasks = await unit.peek(case.order_id) if case.order_id else (None, [])
+    pack = await ports.book.pack(case.pack)
+    shape = await ports.book.shape(order.plan) if order and order.plan else None
+    facts = await step_facts(unit, case, order, tasks, shape, pack)
+    corrections = await unit.corrections(case_id)
+    standing = await _standing(unit, case, facts, order, corrections)
+    may, may_not = _actions(allowed(case, facts, actor, pack).verdicts, pack, facts)
+    view = CaseView(
+        **_case_fields(row),
+        order_number=f"ORD-{order.number}" if order else None,
+        title=_title(pack, case.code),
+        raw=shown.Raw(case.raw_code, case.raw_message, case.raw_sha256, _text(mask.body(row["raw"]))),
+        task_state=facts.task_state if facts else None,
+        outcome_proven=facts.proven if facts else "",
+        allowed_actions=may,
+        refused_actions=may_not,
+        suggestion=suggest(case, facts, marked=standing.marked),
+        endings=list(endings(standing)),
+        order_graph=await _graph(unit, ports, order.id, order.plan) if order else Graph([], []),
+        attempts=await _attempts(unit, order.id, case.task, mask) if order else [],
+        evidence=await unit.evidence(case_id),
+        corrections=[_correction(row, mask) for row in corrections],
+        resume_tokens=await _tokens(unit, case_id),
+        timeline=await _timeline(unit, case_id),
+        hidden=[],
+    )
+    view.hidden = sorted(mask.met)
+    return view
+
+
+async def _standing(
+    unit: Unit, case: Case, facts: Facts | None, order: Order | None, corrections: Sequence[CorrectionRow]
+) -> Standing:
+    done_outside = ("APPLIED", ActionCode.MARK_DONE_OUTSIDE)
+    beside = await look.cases_of(unit, order.id) if order and case.is_open else ()
+    others = [c for c in beside if c["id"] != case.id and c["step"] == case.step and c["state"] not in CLOSED]
+    return Standing(
+        case=case,
+        facts=facts,
+        order_state=order.state if order else None,
+        planned=order is not None and order.plan is not None,
+        marked=any(row.id == case.correction and (row.state, row.action) == done_outside for row in corrections),
+        shared=bool(others),
+    )
 
 
 async def require_database(ports: Ports) -> None:
@@ -82,13 +110,22 @@ async def evidence_of(ports: Ports, case_id: UUID) -> tuple[Evidence, ...]:
         return await unit.evidence(case_id)
 
 
-async def evidence_bytes(ports: Ports, case_id: UUID, evidence_id: UUID) -> bytes:
-    """The bytes of one piece of evidence of this case, checked against their digest."""
+async def evidence_bytes(ports: Ports, case_id: UUID, evidence_id: UUID, actor: Actor) -> bytes:
+    """The bytes of one piece of evidence of this case, checked against their digest.
+
+    A file is never changed, so one that holds sensitive fields is given only to who has just had them revealed.
+    """
     async with ports.store.reading(ports.now()) as unit:
         found = next((e for e in await unit.evidence(case_id) if e.id == evidence_id), None)
+        revealed = await look.was_revealed(unit, case_id, actor.id, unit.now - REVEALED_FOR)
     if found is None:
         raise Missing(f"evidence {evidence_id} of this case")
-    return ports.blobs.read(found.sha256)
+    data = ports.blobs.read(found.sha256)
+    mask = ports.book.mask()
+    if not revealed and _is_json(found) and mask.body(data) != data:
+        because = f"this file holds {', '.join(sorted(mask.met))}; reveal them on its case first, then it can be had"
+        raise Refused("sensitive-file", because)
+    return data
 
 
 async def find_case(ports: Ports, name: str) -> UUID:
@@ -104,15 +141,18 @@ async def find_order(ports: Ports, name: str) -> UUID:
 async def order_view(ports: Ports, order_id: UUID) -> OrderView:
     """One order: its items, tasks, attempts, cases and timeline."""
     async with ports.store.reading(ports.now()) as unit:
-        row = await look.order_row(unit, order_id)
-        return OrderView(
+        row, mask = await look.order_row(unit, order_id), ports.book.mask()
+        view = OrderView(
             **_order_fields(row),
             graph=await _graph(unit, ports, order_id, row["plan"]),
-            attempts=await _attempts(unit, order_id, None),
-            callbacks=await _callbacks(unit, order_id),
+            attempts=await _attempts(unit, order_id, None, mask),
+            callbacks=await callbacks_in(unit, order_id, mask),
             cases=[case_shown(case) for case in await look.cases_of(unit, order_id)],
             timeline=await _timeline(unit, order_id),
+            hidden=[],
         )
+        view.hidden = sorted(mask.met)
+        return view
 
 
 def case_shown(row: Any) -> CaseRow:
@@ -169,21 +209,21 @@ def _allowed(name: str, pack: Pack, facts: Facts | None) -> shown.AllowedAction:
 async def _graph(unit: Unit, ports: Ports, order_id: UUID, plan_id: str | None) -> Graph:
     if plan_id is None:
         return Graph([], [])
-    plan = (await ports.book.shape(plan_id)).plan
+    shape, pack = await ports.book.both(plan_id)
+    plan, offers = shape.plan, pack.document.offers
     rows = await look.tasks(unit, order_id)
-    tasks = [
-        _task(row, planned, plan.items[planned.item][0]) for planned, row in zip(plan.tasks, rows, strict=True)
-    ]  # fmt: skip
-    return Graph([shown.GraphItem(id, offer) for id, offer in plan.items], tasks)
+    tasks = [_task(row, planned, plan, pack) for planned, row in zip(plan.tasks, rows, strict=True)]
+    return Graph([shown.GraphItem(id, offer, offers[offer].title) for id, offer in plan.items], tasks)
 
 
-def _task(row: Any, planned: PlannedTask, item: str) -> shown.GraphTask:
+def _task(row: Any, planned: PlannedTask, plan: Plan, pack: Pack) -> shown.GraphTask:
     return shown.GraphTask(
         no=row["no"],
         key=planned.key,
         type=planned.type,
+        title=pack.document.task_types[planned.type].title,
         target=planned.target,
-        item=item,
+        item=plan.items[planned.item][0],
         after=list(planned.after),
         state=TaskState(row["state"]),
         running=row["lease"] is not None,
@@ -194,26 +234,27 @@ def _task(row: Any, planned: PlannedTask, item: str) -> shown.GraphTask:
     )
 
 
-async def _attempts(unit: Unit, order_id: UUID, task: int | None) -> list[shown.Attempt]:
-    return [_attempt(row) for row in await look.attempts(unit, order_id, task)]
+async def _attempts(unit: Unit, order_id: UUID, task: int | None, mask: Mask) -> list[shown.Attempt]:
+    return [_attempt(row, mask) for row in await look.attempts(unit, order_id, task)]
 
 
-def _attempt(row: Any) -> shown.Attempt:
+def _attempt(row: Any, mask: Mask) -> shown.Attempt:
     names = ("task", "attempt", "kind", "key", "result", "status", "code", "reference")
     return shown.Attempt(
         **{name: row[name] for name in names},
         at=rfc3339(row["at"]),
         worker=row["owner"],
-        request=_text(row["request"]),
+        request=_text(mask.body(row["request"])),
         answered_at=_at(row["answered_at"]),
-        reply=_text(row["reply"] or b""),
+        reply=_text(mask.body(row["reply"] or b"")),
     )
 
 
-async def _callbacks(unit: Unit, order_id: UUID) -> list[shown.Callback]:
+async def callbacks_in(unit: Unit, order_id: UUID, mask: Mask) -> list[shown.Callback]:
+    """The callbacks of an order, what is sensitive hidden."""
     names = ("system", "event_id", "task", "status", "verdict")
     return [
-        shown.Callback(**{name: row[name] for name in names}, at=rfc3339(row["at"]), body=_text(row["body"]))
+        shown.Callback(**{name: row[name] for name in names}, at=rfc3339(row["at"]), body=_text(mask.body(row["body"])))
         for row in await look.callbacks(unit, order_id)
     ]
 
@@ -233,9 +274,10 @@ async def _timeline(unit: Unit, stream: UUID) -> list[shown.TimelineEntry]:
     ]
 
 
-def _correction(row: CorrectionRow) -> shown.Correction:
+def _correction(row: CorrectionRow, mask: Mask) -> shown.Correction:
     values = msgspec.structs.asdict(row)
-    values["given"], values["preview"] = msgspec.json.decode(row.given), msgspec.json.decode(row.preview)
+    for name in ("given", "preview"):
+        values[name] = mask.value(msgspec.json.decode(values[name]))
     values["proposed_at"], values["applied_at"] = rfc3339(row.proposed_at), _at(row.applied_at)
     return shown.Correction(**values)
 
@@ -246,6 +288,10 @@ def _title(pack: Pack, code: str) -> str:
 
 def _text(body: bytes) -> str:
     return body[:SHOWN_BYTES].decode("utf-8", "replace").replace("\x00", "�")
+
+
+def _is_json(evidence: Evidence) -> bool:
+    return "json" in evidence.media_type.lower()
 
 
 def _at(at: Any) -> str | None:

@@ -1,6 +1,6 @@
 """The admin port: what really happened, and the switches of the world while it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
@@ -15,7 +15,7 @@ from unstuck.simulator.system import System
 
 
 class NewPlan(msgspec.Struct, forbid_unknown_fields=True):
-    """The body of `PUT /faults`."""
+    """The body of `PUT /faults` and `POST /faults`."""
 
     rules: tuple[Rule, ...]
 
@@ -47,6 +47,7 @@ class Admin:
                 web.get("/faults", self.fault_lines),
                 web.get("/calls", self.calls),
                 web.put("/faults", self.new_plan),
+                web.post("/faults", self.more),
                 web.put("/systems/{system}", self.change),
                 web.post("/quiet", self.quiet),
             ]
@@ -72,13 +73,20 @@ class Admin:
 
     async def new_plan(self, request: web.Request) -> web.Response:
         """Replace the fault plan."""
+        return await self._planned(request, self.plan.replace)
+
+    async def more(self, request: web.Request) -> web.Response:
+        """Add to the fault plan; the rules in force stay, and come first."""
+        return await self._planned(request, self.plan.add)
+
+    async def _planned(self, request: web.Request, carry_out: Callable[[Sequence[Rule]], None]) -> web.Response:
         try:
             rules = msgspec.json.decode(await request.read(), type=NewPlan).rules
             known_systems_only(rules, self.config.systems)
         except ValueError as problem:
             return no(400, "INVALID", str(problem))
-        self.plan.replace(rules)
-        return answer(200, {"rules": len(rules)})
+        carry_out(rules)
+        return answer(200, {"rules": len(self.plan.rules)})
 
     async def quiet(self, request: web.Request) -> web.Response:
         """End all faults. What was already set going, such as a late landing, still comes."""

@@ -55,6 +55,10 @@ class Plan:
         self._calls: Counter[tuple[str, str, str]] = Counter()
         self._struck: Counter[int] = Counter()
 
+    def add(self, rules: Sequence[Rule]) -> None:
+        """Let these strike where none of the others does; what was counted so far stays counted."""
+        self.rules += tuple(rules)
+
     def choose(self, call: Call, *, calls_back: bool) -> Strike | None:
         """The first rule that strikes this call. A callback fault is injected later, with the callback."""
         if not self.rules:

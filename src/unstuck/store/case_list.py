@@ -37,6 +37,12 @@ KEYS = {
 }
 SORTS = {"detected_at": DETECTED, "touched_at": ("touched_at", "id"), "number": ("number",)}
 OF_OPEN_CASES = ("owner", "code", "queue")
+UNKNOWN_OUTCOME = "unknown_outcome"
+IS_UNKNOWN = Clause(f"recoverability = '{UNKNOWN_OUTCOME}'")  # a literal: only so does the planner take the index
+# The offer of the ordered item, as the plan has it in its canonical bytes: ["1","fiber-internet"].
+OF_PRODUCT = """EXISTS (SELECT FROM orders o JOIN plan p ON p.id = o.plan, unnest({}::text[]) AS product(name)
+    WHERE o.id = order_id AND position(
+        convert_to('[' || to_json(item) || ',' || to_json(product.name) || ']', 'UTF8') IN p.body) > 0)"""
 COLUMNS = """id, number, state, version, order_id, item, step, reason, system, operation, raw_code, raw_message,
     detected_at, touched_at, code, domain, recoverability, queue, owner, repeats, resolution, resolved_by, resolved_at,
     source, order_ref, order_version, customer, correlation_id, category_hint, severity_hint"""
@@ -44,7 +50,7 @@ Arms = tuple[tuple[Clause, ...], ...]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What a list of cases is asked for. `equals`: columns, and the values of which each must have one.
+    """What a list of cases is asked for. `equals`: columns (and `product`), and the values of which each must have one.
 
     `orders`: about one of these; `since` and `before` bound the time of detection, the end excluded.
     """
@@ -93,6 +99,15 @@ async def walk_for(unit: Unit, wanted: Wanted, sort: Sort) -> Walk:
     return _walk(wanted, _everything(wanted, sort), sort, keep, _met_by_everything(wanted, sort))
 
 
+async def conditions(unit: Unit, wanted: Wanted) -> tuple[Clause, ...]:
+    """What is wanted, as conditions on rows that one has already: to ask whether they match, never to find them."""
+    named = await _named(unit, wanted.text) if wanted.text else []
+    keep = _conditions(wanted, searched=bool(wanted.text and not named))
+    if named:
+        keep["text"] = Clause("id = ANY({}::uuid[])", (named,))
+    return (*keep.values(), *_period(wanted))
+
+
 async def _of_rare_sources(unit: Unit, wanted: Wanted) -> list[UUID] | None:
     """The cases of sources that seldom report, which need no index: None when no such source is asked for."""
     sources = list(wanted.equals.get("source", ()))
@@ -120,6 +135,8 @@ async def driven(unit: Unit, wanted: Wanted) -> AsyncIterator[tuple[tuple[str, .
     for column in OF_OPEN_CASES:
         if column in wanted.equals:
             yield (column, *wanted.whole), tuple(_of(column, value) for value in wanted.equals[column])
+    if wanted.equals.get("recoverability") == (UNKNOWN_OUTCOME,):
+        yield ("recoverability", *wanted.whole), ((OPEN, IS_UNKNOWN),)
     if set(wanted.states) <= set(SELDOM):
         yield ("states",), tuple((SELDOM_MET, Clause("state = {}", (state,))) for state in wanted.states)
 
@@ -178,6 +195,8 @@ def _conditions(wanted: Wanted, *, searched: bool) -> dict[str, Clause]:
     if "customer" in out:
         own = "EXISTS (SELECT FROM orders o WHERE o.id = order_id AND o.customer = ANY({}::text[]))"
         out["customer"] = Clause(f"({out['customer'].text} OR {own})", out["customer"].values * 2)
+    if "product" in out:
+        out["product"] = Clause(OF_PRODUCT, out["product"].values)
     if wanted.orders is not None:
         out["orders"] = Clause("order_id = ANY({}::uuid[])", (list(wanted.orders),))
     if wanted.states:

@@ -102,6 +102,10 @@ _DECLARED = """
 | source           | operational | id name title registered version seq heartbeat_s watched_since last_heard            |
 | source           | operational | silent_since settings                                                                |
 | api_token        | operational | id name sha256 roles created_at revoked_at source                                    |
+| person           | operational | id name folded roles password demo made_at disabled_at version seq                   |
+| session          | operational | sha256 person made_at seen_at until                                                  |
+| sign_in_tries    | operational | subject times last                                                                   |
+| sign_up          | operational | sha256 until used_at                                                                 |
 | idempotency      | operational | principal key digest status body at                                                  |
 | schema_migration | operational | number name sha256 applied_at                                                        |
 """

@@ -1,6 +1,7 @@
 """Rows to look at: what views are made of. Nothing here locks or changes anything."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,17 @@ async def attempts(unit: Unit, order_id: UUID, task: int | None) -> Rows:
     return found
 
 
+async def reveals_of(unit: Unit, who: str, since: datetime) -> int:
+    """How often somebody was shown masked values since then. Their next one waits until this transaction is over."""
+    await unit.conn.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"reveal {who}")
+    return int(await unit.conn.fetchval(sql("look_reveals"), who, since))
+
+
+async def was_revealed(unit: Unit, case_id: UUID, who: str, since: datetime) -> bool:
+    """Whether somebody was shown the masked values of this case since then."""
+    return bool(await unit.conn.fetchval(sql("look_revealed"), case_id, who, since))
+
+
 async def callbacks(unit: Unit, order_id: UUID) -> Rows:
     """The callbacks of an order."""
     found: Rows = await unit.conn.fetch("SELECT * FROM callback WHERE order_id = $1 ORDER BY at LIMIT 500", order_id)
@@ -69,11 +81,6 @@ async def by_number(store: Store, table: str, number: int) -> UUID | None:
     """The id behind a number that people use; `table` is one of ours, never input."""
     found: UUID | None = await store.pool.fetchval(f"SELECT id FROM {table} WHERE number = $1", number)
     return found
-
-
-async def open_cases(store: Store, closed: Sequence[str], limit: int) -> int:
-    """How many cases are in none of the `closed` states, counted up to `limit`."""
-    return int(await store.pool.fetchval(sql("look_open_count"), list(closed), limit))
 
 
 async def answers(store: Store) -> None:

@@ -1,6 +1,9 @@
 """Which index a list of orders is read along. There is none by state: it would be written at every step of the engine."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -41,6 +44,12 @@ async def walk_for(unit: Unit, wanted: WantedOrders, sort: Sort) -> Walk:
     if sort == along and "customer" in wanted.equals:
         return _walk(wanted, "customer", (), along)
     return _walk(wanted, "", (), sort)
+
+
+async def open_cases_of(unit: Unit, ids: Sequence[UUID]) -> Sequence[Any]:
+    """Which open cases these orders have."""
+    found: Sequence[Any] = await unit.conn.fetch(sql("open_of_orders"), list(ids))
+    return found
 
 
 def _walk(wanted: WantedOrders, name: str, arm: tuple[Clause, ...], along: Sort) -> Walk:

@@ -63,13 +63,14 @@ class Page(msgspec.Struct, frozen=True):
     cut: Key | None
 
 
-class _Statement:
+class Statement:
     """Text with its values, numbered as they are met."""
 
-    def __init__(self) -> None:
-        self.values: list[Any] = []
+    def __init__(self, *values: Any) -> None:
+        self.values: list[Any] = list(values)
 
     def says(self, clauses: Sequence[Clause]) -> str:
+        """All of these conditions, in SQL."""
         return " AND ".join(self._numbered(clause) for clause in clauses) or "true"
 
     def _numbered(self, clause: Clause) -> str:
@@ -113,7 +114,7 @@ async def sizes(unit: Unit, walks: Sequence[Walk]) -> list[int]:
 
 def page_statement(walk: Walk, sort: Sort, after: Key | None, limit: int) -> tuple[str, list[Any]]:
     """The statement of a page, and its values."""
-    statement, beyond = _Statement(), () if after is None else (sort.beyond(after),)
+    statement, beyond = Statement(), () if after is None else (sort.beyond(after),)
     within = walk.along == sort
     inner = statement.walked(walk, walk.columns, beyond if within else (), WALKED)
     kept = statement.says(walk.keep if within else (*walk.keep, *beyond))
@@ -123,11 +124,54 @@ def page_statement(walk: Walk, sort: Sort, after: Key | None, limit: int) -> tup
 
 def count_statement(walk: Walk, limit: int) -> tuple[str, list[Any]]:
     """The statement that counts what matches, up to `limit`, and its values."""
-    statement = _Statement()
+    statement = Statement()
+    return f"SELECT {_counted(statement, walk, limit)}", statement.values
+
+
+def counts_statement(walks: Sequence[Walk], limit: int) -> tuple[str, list[Any]]:
+    """The statement that counts what matches each walk, up to `limit` (`n0`, `n1`, …), and its values.
+
+    `more0`, `more1`, … say whether a walk ended before everything was looked at.
+    """
+    statement, parts = Statement(), list[str]()
+    for n, walk in enumerate(walks):
+        parts.append(f"{_counted(statement, walk, limit)} AS n{n}")
+        parts.append(f"{_goes_on(statement, walk) if walk.keep else 'false'} AS more{n}")
+    return f"SELECT {', '.join(parts)}", statement.values
+
+
+def groups_statement(
+    walk: Walk, sort: Sort, by: Sequence[str], sample: int, most: int, joined: str = ""
+) -> tuple[str, list[Any]]:
+    """The statement that counts what matches by the columns `by` (`many`), the largest first, and its values.
+
+    With the `oldest` of each and the first few `ids` in the order `sort`; `further` says whether there is more than
+    the walk may read. `joined` brings columns of other tables.
+    """
+    statement, keys = Statement(), ", ".join(by)
+    inner = statement.walked(walk, walk.columns, (), WALKED)
+    text = (
+        f"SELECT {keys}, count(*) AS many, min(walked.detected_at) AS oldest,"
+        f" (array_agg(walked.id ORDER BY {', '.join(f'walked.{c}' for c in sort.text.split(', '))}))[1:{sample}] AS ids,"
+        f" {_goes_on(statement, walk)} AS further"
+        f" FROM (SELECT * FROM ({inner}) AS seen WHERE {statement.says(walk.keep)}) AS walked {joined}"
+        f" GROUP BY {keys} ORDER BY many DESC, {keys} LIMIT {most}"
+    )
+    return text, statement.values
+
+
+def _counted(statement: Statement, walk: Walk, limit: int) -> str:
     columns = walk.columns if walk.keep else ", ".join(walk.along.columns)
     inner = statement.walked(walk, columns, (), WALKED if walk.keep else limit)
     kept = f"SELECT FROM ({inner}) AS walked WHERE {statement.says(walk.keep)} LIMIT {limit}"
-    return f"SELECT count(*) FROM ({kept}) AS found", statement.values
+    return f"(SELECT count(*) FROM ({kept}) AS found)"
+
+
+def _goes_on(statement: Statement, walk: Walk) -> str:
+    if walk.whole:
+        return "false"
+    rest = statement.walked(walk, ", ".join(walk.along.columns), (), 1, WALKED)
+    return f"EXISTS ({rest} OFFSET {WALKED})"
 
 
 def sizes_statement(walks: Sequence[Walk]) -> tuple[str, list[Any]]:
@@ -135,7 +179,7 @@ def sizes_statement(walks: Sequence[Walk]) -> tuple[str, list[Any]]:
 
     Each in the order of its index, or the planner reads the table from its (closed) beginning to find a few.
     """
-    statement = _Statement()
+    statement = Statement()
     inner = [statement.walked(walk, ", ".join(walk.along.columns), (), WALKED + 1) for walk in walks]
     counts = [f"(SELECT count(*) FROM ({arms}) AS held) AS n{n}" for n, arms in enumerate(inner)]
     return f"SELECT {', '.join(counts)}", statement.values
@@ -143,7 +187,7 @@ def sizes_statement(walks: Sequence[Walk]) -> tuple[str, list[Any]]:
 
 async def _cut(unit: Unit, walk: Walk, sort: Sort, after: Key | None) -> Key | None:
     """The key of the last row that a walk from `after` may read, when there is another one behind it."""
-    statement, beyond = _Statement(), () if after is None else (sort.beyond(after),)
+    statement, beyond = Statement(), () if after is None else (sort.beyond(after),)
     inner = statement.walked(walk, ", ".join(sort.columns), beyond, 2, WALKED - 1)
     rows = await unit.conn.fetch(f"{inner} OFFSET {WALKED - 1}", *statement.values)
     return tuple(rows[0]) if len(rows) == 2 else None

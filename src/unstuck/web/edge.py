@@ -42,7 +42,9 @@ class Edge:
         async def sending(message: Any) -> None:
             if message["type"] == "http.response.start":
                 made = [(name, _with_head(value) if name == b"allow" else value) for name, value in message["headers"]]
-                message["headers"] = [*made, *HEADERS, (b"x-trace-id", trace.encode())]
+                said = {name for name, _ in made}  # a page has a policy of its own, a file may be kept
+                safe = [header for header in HEADERS if header[0] not in said]
+                message["headers"] = [*made, *safe, (b"x-trace-id", trace.encode())]
             elif head:
                 message = {**message, "body": b""}
             await send(message)

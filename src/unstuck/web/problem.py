@@ -7,21 +7,32 @@ import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from unstuck.kernel.refusal import Forbidden, IllegalTransition, Invalid, Missing, Refused, Stale
+from unstuck.kernel.refusal import Forbidden, IllegalTransition, Invalid, Missing, Refused, Stale, TooMany
 from unstuck.service.intake import AlreadyKnown
 from unstuck.store.unit import is_away
 from unstuck.web.tmf import error as tmf
 
 log = structlog.get_logger()
-STATUS: dict[type[Refused], int] = {Missing: 404, Forbidden: 403, IllegalTransition: 409, Stale: 412, Invalid: 422}
+STATUS: dict[type[Refused], int] = {
+    Missing: 404,
+    Forbidden: 403,
+    IllegalTransition: 409,
+    Stale: 412,
+    Invalid: 422,
+    TooMany: 429,
+}
 BY_RULE = {
     "life-cycle": 409,
     "signature": 401,
     "api-token": 401,
+    "sign-in-first": 401,
+    "sign-in": 401,
+    "first-start-link": 404,
     "start-first": 409,
     "verify-before-resolution": 409,
     "if-match-missing": 428,
     "current-correction": 409,
+    "nothing-hidden": 409,
     "not-redeemed": 409,
     "token-expired": 409,
     "token-superseded": 409,
@@ -57,6 +68,7 @@ TITLES = {
     415: "Not a type this takes",
     422: "The input cannot be taken",
     428: "Say which version you decided on",
+    429: "Too often",
     500: "Something broke here",
     501: "Not built yet",
     503: "Not available right now",
@@ -91,16 +103,33 @@ def problem(status: int, detail: str, trace_id: str, **more: Any) -> Problem:
     return Problem(type="about:blank", title=title, status=status, detail=detail, trace_id=trace_id, **more)
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What is to be answered to an error, in whatever form."""
+
+    status: int
+    body: Problem
+    headers: dict[str, str]
+
+
+def described(request: Request[Any, Any, Any], error: Exception) -> Said:
+    """What `error` is to who called; the unexpected is logged with its trace id and says nothing of itself."""
+    said = Said(*_described(error, str(request.scope.get("trace_id", ""))))
+    if said.status >= 500 and not isinstance(error, Refused):
+        log.error("unexpected", trace_id=said.body.trace_id, path=request.url.path, exc_info=error)
+    return said
+
+
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """What a caller gets for `error`; the unexpected is logged with its trace id and says nothing of itself."""
-    trace_id = str(request.scope.get("trace_id", ""))
-    status, body, headers = _described(error, trace_id)
-    if status >= 500 and not isinstance(error, Refused):
-        log.error("unexpected", trace_id=trace_id, path=request.url.path, exc_info=error)
-    elif request.url.path.startswith(tmf.BASE):
-        return tmf.error(status, body.detail, headers, str(body.rule))
+    """What a program gets for `error`: TM Forum's shape under its own addresses, problem+json elsewhere."""
+    said = described(request, error)
+    ours = said.status >= 500 and not isinstance(error, Refused)
+    if request.url.path.startswith(tmf.BASE) and not ours:
+        return tmf.error(said.status, said.body.detail, said.headers, str(said.body.rule))
     return Response(
-        msgspec.json.encode(body), status_code=status, media_type="application/problem+json", headers=headers
+        msgspec.json.encode(said.body),
+        status_code=said.status,
+        media_type="application/problem+json",
+        headers=said.headers,
     )
 
 
@@ -126,15 +155,25 @@ def _parameter(wrong: Any) -> tuple[str, str]:
 
 
 def _refused(error: Refused, trace_id: str) -> tuple[int, Problem, dict[str, str]]:
-    status = STATUS.get(type(error)) or BY_RULE.get(error.rule, 403)
+    status, headers = status_of(error)
     more: dict[str, Any] = {"rule": error.rule}
-    headers = {}
     if isinstance(error, Invalid) and error.errors:
         more["errors"] = [FieldError(pointer, detail) for pointer, detail in error.errors]
+    return status, problem(status, error.because, trace_id, **more), headers
+
+
+def status_of(error: Refused | None) -> tuple[int, dict[str, str]]:
+    """The status of a refusal and the headers that belong to it; 200 for none."""
+    if error is None:
+        return 200, {}
+    status = STATUS.get(type(error)) or BY_RULE.get(error.rule, 403)
+    headers = {}
     if isinstance(error, Stale):
         headers["ETag"] = f'"{error.current}"'
+    if isinstance(error, TooMany):
+        headers["Retry-After"] = str(error.wait_s)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.rule == "in-flight":
         headers["Retry-After"] = "1"
-    return status, problem(status, error.because, trace_id, **more), headers
+    return status, headers

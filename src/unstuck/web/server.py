@@ -8,7 +8,7 @@ from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 
 from unstuck.service.ports import Ports
-from unstuck.service.stream import Feed
+from unstuck.service.stream import BEAT_S, Feed
 from unstuck.web.api import (
     audit,
     cases,
@@ -22,18 +22,25 @@ from unstuck.web.api import (
     stream,
     subscriptions,
 )
-from unstuck.web.auth import WhoIsThere, all_of, callers, permit, undeclared
+from unstuck.web.auth import WhoIsThere, all_of, callers, misplaced, own_pages, permit, sitting, undeclared
 from unstuck.web.edge import Edge
 from unstuck.web.once import answered_before, with_ports
 from unstuck.web.openapi import operations, show_document
-from unstuck.web.problem import answer
+from unstuck.web.pages import door as pages
+from unstuck.web.pages.faults import answer
 from unstuck.web.protocol import require_media_type
+from unstuck.web.site import HERE, Site
 from unstuck.web.tmf import door
 
 
-def build(ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequence[str] = ()) -> Edge:
-    """The application; refuses to start while any route declares no permission."""
-    given, feed = with_ports(ports), Feed(ports)
+def build(
+    ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequence[str] = (), site: Site = HERE,
+    beat_s: float = BEAT_S,
+) -> Edge:  # fmt: skip
+    """The application; refuses to start while any route declares no permission, or a page is not where pages are."""
+    given, feed = with_ports(ports), Feed(ports, beat_s)
+    known, signed_in = callers(ports), sitting(ports, demo=site.demo)
+    there = DefineMiddleware(WhoIsThere, callers=known, sitting=signed_in, cookie=site.cookie)
     app = Litestar(
         route_handlers=[
             orders.router(ports, callback_secret, warnings),
@@ -49,10 +56,11 @@ def build(ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequ
             subscriptions.router(),
             audit.router(),
             door.router(body_limit),
+            pages.router(ports, feed, site),
             cases.list_cases,  # after the routers: Litestar joins a path of two routers only in this order
         ],
-        middleware=[DefineMiddleware(WhoIsThere, callers=callers(ports))],
-        guards=[all_of(permit(ports), require_media_type)],
+        middleware=[there],
+        guards=[all_of(own_pages(site), permit(ports), require_media_type)],
         before_request=answered_before(ports),
         dependencies={"ports": given},
         exception_handlers={Exception: answer},
@@ -64,6 +72,9 @@ def build(ports: Ports, *, callback_secret: str, body_limit: int, warnings: Sequ
     missing = list(undeclared(app))
     if missing:
         raise RuntimeError(f"routes without a permission: {', '.join(missing)}")
+    strays = list(misplaced(app))
+    if strays:
+        raise RuntimeError(f"pages among the addresses of programs, or the other way round: {', '.join(strays)}")
     keyed = [one for one in operations(app) if one.says("once")]
     forgetful = [one.path for one in keyed if one.handler.resolve_dependencies().get("ports") is not given]
     if forgetful:

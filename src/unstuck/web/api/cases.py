@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
@@ -63,43 +64,56 @@ async def verify_case(
     return as_json(done, version=done.version)
 
 
-def life_cycle(command: str, kind: type[Body], says: str, make: Callable[[Body, Actor], Command]) -> HTTPRouteHandler:
+class LifeCommand(msgspec.Struct, frozen=True):
+    """One life-cycle command: what it takes, what it says, the command it makes; `allowed_as` is its name in a grant."""
+
+    kind: Any
+    says: str
+    make: Callable[[Any, Actor], Command]
+    allowed_as: str
+
+
+def _on(name: str, kind: type[Body], says: str, make: Callable[[Body, Actor], Command]) -> tuple[str, LifeCommand]:
+    return name, LifeCommand(kind, says, make, "escalate" if name == "notes" else name)
+
+
+LIFE_CYCLE = dict((
+    _on(
+        "assign", Assignment, "Take a case, or give it to somebody.",
+        lambda body, who: commands.Assign(who.id if body.to == "me" else body.to),
+    ),
+    _on("release", Remark, "Put a case back into its queue.", lambda body, _: commands.Release(body.note)),
+    _on("start", Nothing, "Begin to work on a case.", lambda _, __: commands.Start()),
+    _on("wait", Waiting, "Wait for somebody.", lambda body, _: commands.Wait(body.on.upper(), body.note)),
+    _on("continue", Remark, "The wait is over.", lambda body, _: commands.Continue(body.note)),
+    _on(
+        "escalate", Escalation, "Make a case more visible; its state stays.",
+        lambda body, _: commands.Escalate(body.to, body.reason),
+    ),
+    _on("notes", Remark, "Write a note.", lambda body, _: commands.Note(body.note)),
+    _on("reopen", Reason, "The resolution did not last.", lambda body, _: commands.Reopen(body.reason)),
+    _on("close", Nothing, "Close a resolved case.", lambda _, __: commands.Close()),
+))  # fmt: skip
+
+
+def life_cycle(name: str, command: LifeCommand) -> HTTPRouteHandler:
     """The route of one life-cycle command."""
-    declared = {"permission": WORK, "body": kind, "answer": CaseDone} | COMMAND
-    allowed_as = "escalate" if command == "notes" else command
+    declared = {"permission": WORK, "body": command.kind, "answer": CaseDone} | COMMAND
 
     async def work_on_case(
         request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
     ) -> Response[bytes]:
         version, who = expected_version(request), actor(request)
-        made = make(parsed(await request.body(), kind), who)
+        made = command.make(parsed(await request.body(), command.kind), who)
         case_id = await views.find_case(ports, name)
-        done = await cases.command(ports, case_id, version, who, allowed_as, lambda _case: made)
+        done = await cases.command(ports, case_id, version, who, command.allowed_as, lambda _case: made)
         return as_json(done, version=done.version)
 
-    work_on_case.__doc__, work_on_case.__name__ = says, f"{command}_case"
-    return post(f"/{{name:str}}/{command}", opt=declared, status_code=200)(work_on_case)
-
-
-LIFE_CYCLE = (
-    life_cycle(
-        "assign", Assignment, "Take a case, or give it to somebody.",
-        lambda body, who: commands.Assign(who.id if body.to == "me" else body.to),
-    ),
-    life_cycle("release", Remark, "Put a case back into its queue.", lambda body, _: commands.Release(body.note)),
-    life_cycle("start", Nothing, "Begin to work on a case.", lambda _, __: commands.Start()),
-    life_cycle("wait", Waiting, "Wait for somebody.", lambda body, _: commands.Wait(body.on.upper(), body.note)),
-    life_cycle("continue", Remark, "The wait is over.", lambda body, _: commands.Continue(body.note)),
-    life_cycle(
-        "escalate", Escalation, "Make a case more visible; its state stays.",
-        lambda body, _: commands.Escalate(body.to, body.reason),
-    ),
-    life_cycle("notes", Remark, "Write a note.", lambda body, _: commands.Note(body.note)),
-    life_cycle("reopen", Reason, "The resolution did not last.", lambda body, _: commands.Reopen(body.reason)),
-    life_cycle("close", Nothing, "Close a resolved case.", lambda _, __: commands.Close()),
-)  # fmt: skip
+    work_on_case.__doc__, work_on_case.__name__ = command.says, f"{name}_case"
+    return post(f"/{{name:str}}/{name}", opt=declared, status_code=200)(work_on_case)
 
 
 def router() -> Router:
     """The routes of one case; the list has its path together with others and stands by itself."""
-    return Router("/api/v1/fallout-cases", route_handlers=[show_case, verify_case, *LIFE_CYCLE])
+    handlers = [life_cycle(name, command) for name, command in LIFE_CYCLE.items()]
+    return Router("/api/v1/fallout-cases", route_handlers=[show_case, verify_case, *handlers])

@@ -51,18 +51,6 @@ async def alive() -> Response[bytes]:
     return as_json({"ok": True})
 
 
-@get("/", opt={"permission": PUBLIC})
-async def front_page(ports: NamedDependency[Ports]) -> Response[str]:
-    """Until the workbench is built: what is here, in a few lines of text."""
-    waiting = await views.open_count(ports)
-    text = (
-        f"Unstuck is running. {waiting} open fallout case(s).\n\n"
-        "The workbench pages are not built yet; use the command line (`unstuck case list`, `unstuck order list`)\n"
-        "or the API: /api/v1/fallout-cases, /api/v1/orders, /tmf-api/serviceOrdering/v4/serviceOrder\n"
-    )
-    return Response(text, media_type="text/plain")
-
-
 def _trusted(secret: str, request: Request[Any, Any, Any], body: bytes, now: datetime) -> None:
     """What nobody we know has signed is refused and not kept, but said in the log."""
     try:
@@ -98,6 +86,6 @@ def router(ports: Ports, secret: str, warnings: Sequence[str]) -> Router:
 
     return Router(
         "/",
-        route_handlers=[list_orders, show_order, callback, alive, ready, front_page],
+        route_handlers=[list_orders, show_order, callback, alive, ready],
         dependencies={"ports": Provide(lambda: ports, sync_to_thread=False)},
     )

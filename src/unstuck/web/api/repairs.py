@@ -11,9 +11,10 @@ from litestar.params import FromPath
 from unstuck.kernel.canonical import printable
 from unstuck.kernel.refusal import Invalid
 from unstuck.repair.evidence import Evidence
-from unstuck.service import repair, resolve, views
+from unstuck.service import repair, resolve, reveal, views
 from unstuck.service.done import CaseDone, Preview
 from unstuck.service.ports import Ports
+from unstuck.service.shown import CaseView
 from unstuck.web.api.bodies import EvidenceForm, EvidenceUpload, NewCorrection, NewEvidence, Nothing, Reason, Resolution
 from unstuck.web.form import FORM, read_form
 from unstuck.web.openapi import COMMAND
@@ -137,12 +138,40 @@ async def attach(
 
 
 @get("/evidence/{eid:uuid}", opt={"permission": READ, "media": "application/octet-stream"})
-async def read_evidence(ports: NamedDependency[Ports], name: FromPath[str], eid: FromPath[UUID]) -> Response[bytes]:
-    """The bytes of one piece of evidence, checked against their digest; never rendered by a browser."""
+async def read_evidence(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str], eid: FromPath[UUID]
+) -> Response[bytes]:
+    """The bytes of one piece of evidence, checked against their digest; never rendered by a browser.
+
+    A file with sensitive fields is given for ten minutes to who has had them revealed on this case.
+    """
     case_id = await views.find_case(ports, name)
-    data = await views.evidence_bytes(ports, case_id, eid)
+    data = await views.evidence_bytes(ports, case_id, eid, actor(request))
     headers = {"Content-Disposition": f'attachment; filename="{eid}"'}
     return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+@post(
+    "/reveal",
+    opt={
+        "permission": "sensitive.reveal",
+        "body": Reason,
+        "answer": CaseView,
+        "also": {409: "nothing is hidden", 429: "too often within an hour"},
+    },
+    status_code=200,
+)
+async def reveal_case(
+    request: Request[Any, Any, Any], ports: NamedDependency[Ports], name: FromPath[str]
+) -> Response[bytes]:
+    """The case with its sensitive fields, once; who saw which of them and why is kept, the values are not.
+
+    The next look at the case hides them again.
+    """
+    body = parsed(await request.body(), Reason)
+    case_id = await views.find_case(ports, name)
+    view = await reveal.case(ports, case_id, actor(request), body.reason)
+    return as_json(view, version=view.version)
 
 
 @post("/resolve", opt={"permission": WORK, "body": Resolution, "answer": CaseDone} | COMMAND, status_code=200)
@@ -185,6 +214,6 @@ def _proposal(data: bytes) -> repair.Proposal:
 def router() -> Router:
     """The routes of repairs."""
     handlers = [
-        propose, preview, preview_proposed, apply, reject, list_evidence, attach, read_evidence, resolve_case,
+        propose, preview, preview_proposed, apply, reject, list_evidence, attach, read_evidence, reveal_case, resolve_case,
     ]  # fmt: skip
     return Router("/api/v1/fallout-cases/{name:str}", route_handlers=handlers)

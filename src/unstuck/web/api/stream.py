@@ -12,6 +12,7 @@ from unstuck.kernel.refusal import Invalid
 from unstuck.service.ports import Ports
 from unstuck.service.stream import Feed, first_leaf, listen
 from unstuck.service.subscriptions import EVERY, require_types
+from unstuck.web.auth import still_may
 from unstuck.web.protocol import actor
 
 GLOBS = 100
@@ -35,6 +36,7 @@ def route(feed: Feed) -> HTTPRouteHandler:
         require_types(globs)
         feed.require_room()
         first = await first_leaf(ports, request.headers.get("last-event-id"))
-        return Stream(listen(ports, feed, actor(request), first, globs), media_type="text/event-stream")
+        told = listen(ports, feed, actor(request), first, globs, feed.beat_s, still_may(request, ports))
+        return Stream(told, media_type="text/event-stream")
 
     return stream

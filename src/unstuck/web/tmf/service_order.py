@@ -7,8 +7,7 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
-from unstuck.kernel.refusal import Forbidden
-from unstuck.policy.grant import may
+from unstuck.policy.grant import require
 from unstuck.service import intake, orders, service_orders, views
 from unstuck.service.ports import Ports
 from unstuck.web.protocol import actor, as_json, given_version, media_type, read
@@ -65,8 +64,8 @@ async def patch_service_order(
     change = read_change(await request.body())
     order = await service_orders.told(ports, await views.find_order(ports, order_id))
     change.require_possible(state_of(order), await _sends_promise(ports, order))
-    if change.go_on and not may(actor(request), "order.manage", ports.book.current):
-        raise Forbidden("role", "none of your roles may do this (order.manage)")
+    if change.go_on:
+        require(actor(request), "order.manage", ports.book.current)
     wanted = orders.Patch(change.go_on, change.words, change.reason)
     await orders.patch(ports, order.id, given_version(request), actor(request), wanted)
     order = await service_orders.told(ports, order.id)

@@ -1,0 +1,42 @@
+"""All pages, in one place."""
+
+from typing import Any
+
+from litestar import Router, get
+from litestar.di import Provide
+from litestar.response import Redirect
+
+from unstuck.service.ports import Ports
+from unstuck.service.stream import Feed
+from unstuck.web.auth import PUBLIC
+from unstuck.web.pages import assets, case, case_actions, kit, order_actions, orders, queue, search, session, trying
+from unstuck.web.site import Site
+
+PAGE: dict[str, Any] = {"page": True}
+
+
+@get("/", opt={"permission": PUBLIC} | PAGE)
+async def front_door() -> Redirect:
+    """The queue is where work begins."""
+    return Redirect("/queue", status_code=303)
+
+
+def router(ports: Ports, feed: Feed, site: Site) -> Router:
+    """The routes of the pages."""
+    return Router(
+        "/",
+        route_handlers=[
+            front_door,
+            assets.asset,
+            *kit.handlers(ports),
+            *session.handlers(),
+            *queue.routes(ports, feed),
+            *case.handlers(ports, feed),
+            *case_actions.handlers(),
+            *orders.handlers(ports, feed),
+            *order_actions.handlers(),
+            *search.handlers(),
+            trying.fold,
+        ],
+        dependencies={"site": Provide(lambda: site, sync_to_thread=False)},
+    )

@@ -1,0 +1,78 @@
+"""The address of the list of orders, read: what is wanted of it. What cannot be read is told and left out."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from unstuck.service.lists import Shape
+from unstuck.store.order_list import WantedOrders
+from unstuck.web.api.listing import OrderQuery, order_filters
+from unstuck.web.faults import faults
+
+PATH = "/orders"
+FILTERS = ("q", "state", "customer", "source", "external_id", "received_after", "received_before")
+SHOWS = (*FILTERS, "sort")
+IGNORED = ("done",)
+PAGE = 100
+
+
+class Complaint(msgspec.Struct, frozen=True):
+    """A part of the address that was left out: its name, what it said, and what would be right."""
+
+    name: str
+    given: str
+    because: str
+
+
+class AskedOrders(msgspec.Struct, frozen=True):
+    """What is asked for; `given` is what of the address could be read."""
+
+    wanted: WantedOrders
+    shape: Shape
+    given: dict[str, str]
+    complaints: tuple[Complaint, ...]
+
+    @property
+    def filtered(self) -> bool:
+        """Whether anything is left out of the list on purpose."""
+        return any(name in self.given for name in FILTERS)
+
+    def address(self, **changes: str) -> str:
+        """The same list with something else in its address; empty takes it out. Begins at the first page."""
+        asked = {name: self.given[name] for name in SHOWS if name in self.given} | changes
+        said = urlencode({name: value for name, value in asked.items() if value})
+        return f"{PATH}?{said}" if said else PATH
+
+
+def read(pairs: Iterable[tuple[str, str]]) -> AskedOrders:
+    """The query of an address; empty values are none."""
+    given: dict[str, str] = {}
+    complaints: list[Complaint] = []
+    for name, text in pairs:
+        value = _value(name, text.strip())
+        if not value or name in IGNORED:
+            continue
+        if because := _fault(name, value, given):
+            complaints.append(Complaint(name[:80], text[:200], because))
+        else:
+            given[name] = value
+    query = msgspec.convert(given, OrderQuery, strict=False)
+    shape = Shape(query.sort, query.after or "", PAGE)
+    return AskedOrders(order_filters(query), shape, given, tuple(complaints))
+
+
+def _fault(name: str, value: str, given: dict[str, str]) -> str:
+    if name in given:
+        return "is given twice; several values go by comma"
+    found: Any = next(faults({name: value}, OrderQuery), None)
+    return found[1] if found else ""
+
+
+def _value(name: str, text: str) -> str:
+    if name == "state":
+        return text.upper()
+    if name in ("received_after", "received_before") and len(text) == len("2026-11-03"):
+        return f"{text}T00:00:00Z"
+    return text
