@@ -27,6 +27,14 @@ def headers(body: bytes = BODY, at: datetime = NOW, key: bytes = KEY, **changes:
     return {**signed, **{name.replace("_", "-"): value for name, value in changes.items()}}
 
 
+def accepted(secret: str, given: dict[str, str], body: bytes, now: datetime) -> bool:
+    try:
+        verify(secret, given, body, now)
+    except Refused:
+        return False
+    return True
+
+
 def test_the_published_example_of_the_scheme_is_accepted() -> None:
     published = {
         "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -34,21 +42,21 @@ def test_the_published_example_of_the_scheme_is_accepted() -> None:
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-    verify(secret, published, b'{"test": 2432232314}', datetime.fromtimestamp(1614265330, UTC))
+    assert accepted(secret, published, b'{"test": 2432232314}', datetime.fromtimestamp(1614265330, UTC))
 
 
 def test_a_body_signed_with_our_secret_is_accepted() -> None:
-    verify(SECRET, headers(), BODY, NOW)
+    assert accepted(SECRET, headers(), BODY, NOW)
 
 
 def test_one_of_several_signatures_is_enough() -> None:
     good = headers()["webhook-signature"]
-    verify(SECRET, headers(webhook_signature=f"v1,AAAA v2,zzz {good}"), BODY, NOW)
+    assert accepted(SECRET, headers(webhook_signature=f"v1,AAAA v2,zzz {good}"), BODY, NOW)
 
 
 @pytest.mark.parametrize("seconds", [-300, -1, 0, 1, 300])
 def test_five_minutes_either_way_are_tolerated(seconds: int) -> None:
-    verify(SECRET, headers(at=NOW + timedelta(seconds=seconds)), BODY, NOW)
+    assert accepted(SECRET, headers(at=NOW + timedelta(seconds=seconds)), BODY, NOW)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Every list finds its index: at 200,000 cases no statement reads the table from end to end, sorts it, or reads far."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from bench import queue_rows as rows
+from plans_lab import explained, read
 
 from unstuck.store import case_list, order_list
 from unstuck.store.case_list import NOT_RESOLVED, Wanted
@@ -113,7 +113,7 @@ async def test_what_leads_to_a_list_is_read_along_indexes_too(conn: asyncpg.Conn
     ):  # fmt: skip
         plan = await explained(conn, case_list.sql(name), values)
         assert not [node for node in plan if node["Node Type"] == "Seq Scan"], name
-        assert _read(plan) <= 3 * WALKED, name
+        assert read(plan) <= 3 * WALKED, name
 
 
 async def test_sizes_are_counted_on_indexes_alone(conn: asyncpg.Connection) -> None:
@@ -126,7 +126,7 @@ async def test_sizes_are_counted_on_indexes_alone(conn: asyncpg.Connection) -> N
         "case_by_code",
         "case_by_owner",
     }
-    assert _read(plan) <= len(walks) * (WALKED + 1) and max([0, *_sorts(plan)]) <= WALKED
+    assert read(plan) <= len(walks) * (WALKED + 1) and max([0, *_sorts(plan)]) <= WALKED
 
 
 async def _is_read_along(conn: asyncpg.Connection, walk: Walk, sort: Sort, indexes: set[str]) -> None:
@@ -145,30 +145,7 @@ async def _is_read_along(conn: asyncpg.Connection, walk: Walk, sort: Sort, index
             assert not [
                 node for node in plan if node["Node Type"] in ("Seq Scan", "Bitmap Heap Scan") and not walk.whole
             ]
-            assert _read(plan) <= WALKED + 1 and max([0, *_sorts(plan)]) <= WALKED, (mode, _read(plan), _sorts(plan))
-
-
-async def explained(conn: asyncpg.Connection, text: str, values: Any, mode: str = "auto") -> list[Any]:
-    """The nodes of the plan that was followed, with what each has read."""
-    async with conn.transaction():
-        await conn.execute(f"SET LOCAL plan_cache_mode = {mode}")
-        (answer,) = json.loads(await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", *values))
-    return list(_nodes(answer["Plan"]))
-
-
-def _nodes(plan: Any) -> Iterator[Any]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from _nodes(inner)
-
-
-def _read(plan: list[Any]) -> int:
-    """Rows that were fetched from tables or indexes, those that a filter dropped too."""
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in plan
-        if "Scan" in node["Node Type"] and node["Node Type"] not in ("Subquery Scan", "Function Scan", "Bitmap Index Scan")
-    )  # fmt: skip
+            assert read(plan) <= WALKED + 1 and max([0, *_sorts(plan)]) <= WALKED, (mode, read(plan), _sorts(plan))
 
 
 def _sorts(plan: list[Any]) -> list[int]:

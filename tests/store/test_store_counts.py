@@ -1,6 +1,5 @@
 """The numbers of the queue come from indexes alone: at 200,000 cases none reads the table, or more than it counts."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from bench import queue_rows as rows
+from plans_lab import explained
 
 from unstuck.kernel.actor import Actor
 from unstuck.service.queue_views import VIEWS, narrowed
@@ -131,20 +131,6 @@ async def true_count(conn: asyncpg.Connection, of: Wanted) -> int:
     terms = [f"{name} = ANY(ARRAY[{', '.join(map(repr, values))}])" for name, values in of.equals.items()]
     terms.append(f"state = ANY(ARRAY[{', '.join(map(repr, of.states))}])")
     return int(await conn.fetchval(f"SELECT count(*) FROM fallout_case WHERE {' AND '.join(terms)}"))
-
-
-async def explained(conn: asyncpg.Connection, text: str, values: Any, mode: str = "auto") -> list[Any]:
-    """The nodes of the plan that was followed, with what each has read."""
-    async with conn.transaction():
-        await conn.execute(f"SET LOCAL plan_cache_mode = {mode}")
-        (answer,) = json.loads(await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", *values))
-    return list(nodes(answer["Plan"]))
-
-
-def nodes(plan: Any) -> Iterator[Any]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes(inner)
 
 
 def read(plan: list[Any]) -> int:

@@ -1,15 +1,14 @@
 """Search costs the same however much there is: every name is looked up along an index, and no error text far behind."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 from bench import queue_rows as rows
+from plans_lab import explained, read
 
 from unstuck.kernel.ids import as_id
 from unstuck.store import case_list, search
@@ -129,26 +128,3 @@ async def test_the_open_cases_of_a_page_of_orders_come_at_once(conn: asyncpg.Con
         listed,
     )
     assert len(found) == expected > 0
-
-
-async def explained(conn: asyncpg.Connection, text: str, values: Any, mode: str = "auto") -> list[Any]:
-    """The nodes of the plan that was followed, with what each has read."""
-    async with conn.transaction():
-        await conn.execute(f"SET LOCAL plan_cache_mode = {mode}")
-        (answer,) = json.loads(await conn.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}", *values))
-    return list(nodes(answer["Plan"]))
-
-
-def nodes(plan: Any) -> Iterator[Any]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes(inner)
-
-
-def read(plan: list[Any]) -> float:
-    """Rows that were fetched from tables or indexes, those that a filter dropped too."""
-    return sum(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        for node in plan
-        if "Scan" in node["Node Type"] and node["Node Type"] not in ("Subquery Scan", "Function Scan", "Bitmap Index Scan")
-    )  # fmt: skip
