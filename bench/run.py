@@ -215,7 +215,7 @@ def among_millions(options: argparse.Namespace, script: str, *, log: bool = Fals
 
 
 def pages(options: argparse.Namespace) -> None:
-    """Every page at a million open and ten million closed cases (about twenty minutes)."""
+    """Every page at a million open and ten million closed cases (about ten minutes)."""
     about, figures = among_millions(options, "pages.py", log=True)
     headline = {name: figures[name] for name in ("p50_ms", "p95_ms", "p99_ms", "max_ms")}
     print(f"\npages: {json.dumps(headline)}, slowest {json.dumps(figures['slowest'])}")
@@ -230,7 +230,7 @@ def pages(options: argparse.Namespace) -> None:
 
 
 def queue(options: argparse.Namespace) -> None:
-    """List and case view at a million open and ten million closed cases (about twenty minutes)."""
+    """List and case view at a million open and ten million closed cases (about ten minutes)."""
     about, sides = among_millions(options, "queues.py")
     names = ("list_p50_ms", "list_p99_ms", "view_p50_ms", "view_p99_ms")
     ratios = {f"{name}_vs_floor": round(sides["unstuck"][name] / sides["floor"][name], 2) for name in names}

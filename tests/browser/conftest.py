@@ -1,17 +1,14 @@
-"""One PostgreSQL and one browser for all; a database, server and engine of its own for each file."""
+"""One browser, one database, one server with its engine and one small world for all; a visit of its own for each test."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_lab import CHROMIUM, FLAGS, NO_CHROMIUM, SHOTS, Stage, Visitor, Visits, staged, visit
 from playwright.async_api import Browser, async_playwright
+from world_lab import World, populated
 
-from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer
 
 FAILED = pytest.StashKey[bool]()
@@ -25,23 +22,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[EmbeddedServer]:
-    """The server, in a directory that its unprivileged account can reach."""
-    directory = Path(tempfile.mkdtemp(prefix="unstuck-browser-"))
-    directory.chmod(0o755)
-    with EmbeddedServer.start(directory / "data", settings={"shared_buffers": "64MB"}) as started:
-        yield started
-    shutil.rmtree(directory)
-
-
-@pytest.fixture(scope="session")
-async def template(cluster: EmbeddedServer) -> str:
-    """A migrated database to copy: copying is four times quicker than migrating."""
-    await migrate(cluster.create_database("browser_template").owner)
-    return "browser_template"
-
-
-@pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """The one Chromium; who visits gets a fresh context of it."""
     if not CHROMIUM.exists():
@@ -52,13 +32,19 @@ async def browser() -> AsyncIterator[Browser]:
         await started.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 async def stage(
     cluster: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stage]:
     """The product at work."""
     async with staged(cluster, template, tmp_path_factory.mktemp("stage")) as one:
         yield one
+
+
+@pytest.fixture(scope="session")
+async def world(stage: Stage) -> World:
+    """Something of every kind."""
+    return await populated(stage)
 
 
 @pytest.fixture

@@ -1,22 +1,9 @@
 """Everybody can use every page: nothing serious or critical to axe, in both themes, wide and on a phone."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
-
 import pytest
-from browser_lab import DESKTOP, PHONE, WIDER, Stage, Visits
-from playwright.async_api import Page
-from world_lab import PLACES, World, populated
-
-AXE = Path(__file__).resolve().parents[2] / "node_modules" / "axe-core" / "axe.min.js"
-GRAVE = ("serious", "critical")
-LOOK = "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"
-
-
-@pytest.fixture(scope="module")
-async def world(stage: Stage) -> AsyncIterator[World]:
-    yield await populated(stage)
+from axe_lab import looks
+from browser_lab import Visits
+from world_lab import PLACES, World
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -24,28 +11,5 @@ async def test_everybody_can_use(place: str, world: World, visits: Visits) -> No
     visitor = await visits("" if place == "sign-in" else "ana")
     visitor.watch.expect("404")
     await visitor.page.goto(world.at(place))
-    await visitor.page.evaluate(AXE.read_text())
     found = [said async for said in looks(visitor.page)]
     assert not found, "\n".join(found)
-
-
-async def looks(page: Page) -> AsyncIterator[str]:
-    """What is wrong with the page in each theme and at each width."""
-    for size in (DESKTOP, PHONE):
-        await page.set_viewport_size({"width": size[0], "height": size[1]})
-        if (beside := await page.evaluate(WIDER)) > 0:
-            yield f"{size[0]} px: the page is {beside} px wider than the screen"
-        for theme in ("light", "dark"):
-            await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-            for said in findings(await page.evaluate(LOOK)):
-                yield f"{size[0]} px, {theme}: {said}"
-
-
-def findings(violations: list[Any]) -> list[str]:
-    """The grave ones, each with its place and what to do."""
-    return [
-        f"{one['impact']} {one['id']}: {node['html'][:200]} {node['failureSummary']}"
-        for one in violations
-        if one["impact"] in GRAVE
-        for node in one["nodes"]
-    ]

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from browser_lab import Stage, Visitor, Visits
+from browser_lab import Stage, Visitor, Visits, staged
 from desk_lab import Desk
 from playwright.async_api import Response
 from world_lab import CROWD, PLACES, World, populated
@@ -30,8 +30,17 @@ PAINTED = """([where, words]) => new Promise(done => {
 
 
 @pytest.fixture(scope="module")
-async def world(stage: Stage) -> AsyncIterator[World]:
-    yield await populated(stage, CROWD)
+async def stage(
+    cluster: EmbeddedServer, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stage]:
+    """One of its own: the crowd would push everybody else's cases off the first page."""
+    async with staged(cluster, template, tmp_path_factory.mktemp("crowded")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+async def world(stage: Stage) -> World:
+    return await populated(stage, CROWD)
 
 
 class Weight:

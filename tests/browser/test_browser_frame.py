@@ -1,11 +1,13 @@
 """The frame in a browser: keys, the palette, times that stay true, themes, and a first connection that is tried again."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from axe_lab import looks
 from browser_lab import Stage, Visitor
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 from web_lab import fiber, refused
 
 Visits = Callable[..., Awaitable[Visitor]]
@@ -81,6 +83,77 @@ async def test_the_palette_does_what_the_page_offers_and_shows_strange_words_as_
     await expect(chosen(page)).to_contain_text("Search for")
     await page.keyboard.press("Escape")
     await expect(page.locator("#palette")).not_to_be_visible()
+
+
+async def test_the_palette_shows_what_is_found_and_says_how_much(stage: Stage, visits: Visits) -> None:
+    words = "the <b>splice</b> is wet"
+    case = await stage.stopped("activateFiber", refused("WET", words), items=[fiber()], customer="C-wet")
+    page = (await visits("ana")).page
+    await page.goto("/parts")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("splice</b> is")
+    found = page.locator("#palette [role=option]", has_text=case["number"])
+    await expect(found).to_contain_text(words)
+    await expect(found.locator("mark")).to_have_text("splice</b> is")
+    await expect(page.locator("#palette [role=status]")).to_have_text("Found: 1")
+    await expect(chosen(page)).to_contain_text("Search for")  # as it was before: nothing moves under who presses Enter
+    await page.keyboard.press("ArrowDown")
+    await expect(chosen(page)).to_contain_text(case["number"])
+    active = await page.locator("#palette [role=combobox]").get_attribute("aria-activedescendant")
+    assert active == await chosen(page).get_attribute("id") is not None
+    assert await page.locator("#palette [role=combobox]").get_attribute("aria-expanded") == "true"
+    assert [said async for said in looks(page)] == []
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**/cases/{case['number']}")
+
+
+async def test_the_palette_goes_to_lists_by_their_name(stage: Stage, visits: Visits) -> None:
+    page = (await visits("ana")).page
+    await page.goto("/parts")
+    for typed, text, place in (
+        ("mine", "Mine", "view=mine"),
+        ("billing rev", "Billing and revenue", "queue=BILLING_RA"),
+    ):
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type(typed)
+        await expect(page.locator("#palette [role=option]")).to_have_count(2)
+        await page.keyboard.press("ArrowDown")
+        await expect(chosen(page)).to_contain_text(text)
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**/queue?*{place}")
+
+
+async def test_an_older_answer_never_comes_into_the_palette(stage: Stage, visits: Visits) -> None:
+    """The first question is answered only when the second one has been: by then it was given up."""
+    await stage.stopped("activateFiber", refused("SLOW"), items=[fiber()], customer="C-slow")
+    page, second = (await visits("ana")).page, asyncio.Event()
+
+    async def slow(route: Route) -> None:
+        await second.wait()
+        await route.continue_()  # to nobody
+
+    await page.route("**/search.json?q=C-slow", slow)
+    await page.goto("/parts")
+    await page.keyboard.press("Control+k")
+    async with page.expect_event("requestfailed", lambda request: request.url.endswith("q=C-slow")):
+        async with page.expect_request("**/search.json?q=C-slow"):
+            await page.keyboard.type("C-slow")
+        await page.keyboard.type("er")
+    await expect(page.locator("#palette [role=status]")).to_contain_text("Nothing is called so")
+    second.set()
+    await page.unroute_all(behavior="wait")
+    await expect(page.locator("#palette [role=option]")).to_have_count(1)
+
+
+async def test_a_search_that_does_not_answer_is_said_in_the_palette(stage: Stage, visits: Visits) -> None:
+    visitor = await visits("ana")
+    visitor.watch.expect("503")
+    await visitor.page.route("**/search.json*", lambda route: route.fulfill(status=503, body=""))
+    await visitor.page.goto("/parts")
+    await visitor.page.keyboard.press("Control+k")
+    await visitor.page.keyboard.type("sign out")
+    await expect(visitor.page.locator("#palette [role=status]")).to_contain_text("does not answer")
+    await expect(chosen(visitor.page)).to_have_text("Sign out")
 
 
 async def test_times_stay_true_and_say_exactly_when_in_the_zone_of_who_looks(stage: Stage, visits: Visits) -> None:

@@ -1,13 +1,12 @@
 """What strangers write is text on every page, whatever they write, and breaks no layout at any width."""
 
 import re
-from collections.abc import AsyncIterator
 from urllib.parse import quote
 
 import pytest
 from browser_lab import DESKTOP, PHONE, WIDER, Stage, Visits
 from playwright.async_api import Page, expect
-from world_lab import BIDI, HOSTILE, HOSTILE_NAME, World, at_work, populated
+from world_lab import BIDI, HOSTILE, HOSTILE_NAME, World, at_work
 
 # What the strange words would have made, had they been more than words; and whether they turn what stands around them.
 MADE = "() => document.querySelectorAll('img, [onerror], [onclick], script:not([src]), main b, iframe, [style]').length"
@@ -25,15 +24,13 @@ PLACES = {
 }
 
 
-@pytest.fixture(scope="module")
-async def world(stage: Stage) -> AsyncIterator[World]:
-    """With hostile words also in what people and browsers send."""
-    made = await populated(stage)
-    desk = await at_work(stage, made.hostile)
+@pytest.fixture(scope="module", autouse=True)
+async def hostile(stage: Stage, world: World) -> None:
+    """Strange words also in what people and browsers send."""
+    desk = await at_work(stage, world.hostile)
     await desk.done("notes", {"note": HOSTILE.replace(BIDI, "")[:4000]})
     said = {"type": "vendor_request", "source": HOSTILE_NAME, "content": HOSTILE, "proves_resolution": True}
     await desk.done("evidence", said)
-    yield made
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -58,20 +58,20 @@ class World(msgspec.Struct):
 
 async def populated(stage: Stage, crowd: int = 0) -> World:
     """Cases of several kinds at several points of their lives, and `crowd` more that wait."""
-    unknown = await stage.stopped("activateFiber", LOST, items=bundle(), customer="C-lost")
-    bad = await stage.stopped("activateFiber", BAD_ADDRESS, items=bundle(), customer="C-address")
-    working = await stage.stopped("activateFiber", BAD_ADDRESS, items=[fiber()], customer="C-working")
+    unknown, bad, working, closed, hostile, done, *_ = await asyncio.gather(
+        stage.stopped("activateFiber", LOST, items=bundle(), customer="C-lost"),
+        stage.stopped("activateFiber", BAD_ADDRESS, items=bundle(), customer="C-address"),
+        stage.stopped("activateFiber", BAD_ADDRESS, items=[fiber()], customer="C-working"),
+        out_of_stock(stage, "C-closed"),
+        stage.stopped(
+            "reserve", refused(HOSTILE[:40], HOSTILE), items=[router(model=HOSTILE_NAME + BIDI)], customer=HOSTILE_NAME
+        ),
+        stage.house.place(fiber(), customer="C-done"),
+        *(out_of_stock(stage, f"C-{number}") for number in range(crowd)),
+    )
     await at_work(stage, working)
-    closed = await stage.stopped(
-        "reserve", refused("SKU_OUT_OF_STOCK", "none left"), items=[router()], customer="C-closed"
-    )
     await settled(stage, closed)
-    hostile = await stage.stopped(
-        "reserve", refused(HOSTILE[:40], HOSTILE), items=[router(model=HOSTILE_NAME + BIDI)], customer=HOSTILE_NAME
-    )
-    done = await stage.house.place(fiber(), customer="C-done")
     await stage.order_is(done["id"], "COMPLETED")
-    await asyncio.gather(*(waiting(stage, number) for number in range(crowd)))
     return World(unknown, bad, working, closed, hostile, done)
 
 
@@ -92,11 +92,9 @@ async def settled(stage: Stage, case: Any) -> None:
     await desk.done("close")
 
 
-async def waiting(stage: Stage, number: int) -> Any:
-    """One more case that waits for somebody."""
-    return await stage.stopped(
-        "reserve", refused("SKU_OUT_OF_STOCK", "none left"), items=[router()], customer=f"C-{number}"
-    )
+async def out_of_stock(stage: Stage, customer: str) -> Any:
+    """A case that waits for somebody."""
+    return await stage.stopped("reserve", refused("SKU_OUT_OF_STOCK", "none left"), items=[router()], customer=customer)
 
 
 def bundle() -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ def test_a_resend_carries_the_same_key_and_body():
                 "body": {"address": "Jl. Merdeka 1", "speed": "100 Mbit/s"},
             },
         )
-        assert made.changes == ({"what": "task 1.activate", "before": "FAILED", "after": "READY"},)
+        assert made.changes == ({"what": "1.activate", "before": "FAILED", "after": "READY"},)
         assert made.new_body == b""
 
 
@@ -139,14 +139,14 @@ def test_asking_changes_nothing():
 def test_declaring_done_sends_nothing(action):
     made = plan(action, {}, facts())
     assert made.sends == ()
-    assert made.changes == ({"what": "task 1.activate", "before": "UNKNOWN", "after": "COMPLETED"},)
+    assert made.changes == ({"what": "1.activate", "before": "UNKNOWN", "after": "COMPLETED"},)
 
 
 def test_cancelling_names_what_goes_and_what_stays_outside():
     made = plan(DO.CANCEL_ITEM, {}, facts(task_state=Is.FAILED))
     assert [(c["what"], c["after"]) for c in made.changes] == [
-        ("task 1.activate", "CANCELLED"),
-        ("task 2.activate", "CANCELLED"),
+        ("1.activate", "CANCELLED"),
+        ("2.activate", "CANCELLED"),
     ]
     assert made.left_outside == ("1.account is done outside and stays",)
 

@@ -55,7 +55,7 @@ def test_while_the_outcome_is_unknown_the_only_way_on_is_to_ask(role, action):
         assert bool(verdict.because) is bool(rule)
     else:
         assert (verdict.rule, verdict.role) == ("role", True)
-        assert all(title in verdict.because for title in PACK.document.actions[action].roles)
+        assert all(PACK.document.roles[role].title in verdict.because for role in PACK.document.actions[action].roles)
 
 
 @pytest.mark.parametrize(("role", "name"), [*product(ROLES, [*LIFE_CYCLE, "escalate"])])

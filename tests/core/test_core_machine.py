@@ -82,7 +82,7 @@ def test_a_broken_table_never_runs(rows, because):
 
 
 def test_a_refusal_says_what_is_and_what_was_tried():
-    with pytest.raises(IllegalTransition, match="a fallout case that is QUEUED cannot close") as no:
+    with pytest.raises(IllegalTransition, match="a fallout case that is queued cannot close") as no:
         CASE.step(CaseState.QUEUED, CaseAction.CLOSE)
     assert (no.value.rule, no.value.state, no.value.action) == ("life-cycle", CaseState.QUEUED, CaseAction.CLOSE)
 

@@ -60,7 +60,7 @@ def test_who_may_not_is_told_the_roles_that_may() -> None:
     verdicts = commands_on(an_order(OrderState.IN_PROGRESS, "p"), [], SUPPORT, PACK)
     assert set(verdicts) == set(COMMANDS) and not any(verdict.allowed for verdict in verdicts.values())
     assert {verdict.because for verdict in verdicts.values()} == {
-        "commands on orders are for: Fallout manager, Operations manager, Engineer"
+        "Commands on orders are for: Fallout manager, Operations manager, Engineer"
     }
 
 

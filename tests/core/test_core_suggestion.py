@@ -1,12 +1,16 @@
 """What to do next, as a table of facts and answers; and that how a case may end is what resolving checks."""
 
+from itertools import product
+
 import pytest
 from core_lab import case, evidence, facts
 
 from unstuck.fallout.ending import Standing, endings
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
+from unstuck.fallout.policy import REASONS
 from unstuck.order.lifecycle import OrderState, TaskState
 from unstuck.policy.suggestion import suggest
+from unstuck.repair.correction import Facts
 from unstuck.repair.evidence import EvidenceType
 from unstuck.repair.token import ResumeMode
 
@@ -17,8 +21,8 @@ REFUSED = {"reason": "refused", "recoverability": "repairable"}
 
 TABLE = [
     # unknown outcome: found out, never repeated
-    ({}, {"kind": "A"}, "query_by_key", None, "Nobody knows whether provisioning acted"),
-    ({}, {"kind": "B"}, "read_back", None, "Nobody knows whether provisioning acted"),
+    ({}, {"kind": "A"}, "query_by_key", None, "Nobody knows whether Provisioning acted"),
+    ({}, {"kind": "B"}, "read_back", None, "Nobody knows whether Provisioning acted"),
     ({}, {"kind": "C"}, "evidence", None, "no program can ask it"),
     ({}, {"proven": "absent"}, "resend_same_key", None, "under the same key"),
     ({"state": PROVING}, {"proven": "absent"}, "resend_same_key", None, "under the same key"),
@@ -56,6 +60,18 @@ def test_the_next_action_follows_from_the_facts(of_case, of_step, action, mode, 
     assert because in found.because
 
 
+def test_what_comes_behind_taking_it_is_named_too() -> None:
+    found = [
+        suggest(case(state), facts(kind="A"))
+        for state in (CaseState.QUEUED, CaseState.ASSIGNED, CaseState.WAITING_FIELD)
+    ]
+    assert [(one.action, one.then) for one in found] == [
+        ("assign", "query_by_key"), ("start", "query_by_key"), ("continue", "query_by_key"),
+    ]  # fmt: skip
+    proven = suggest(case(), facts(proven="found"))
+    assert (proven.action, proven.then) == ("verify", "resolve")
+
+
 def test_what_was_marked_as_done_outside_is_skipped() -> None:
     found = suggest(case(PROVING), facts(kind="C"), marked=True)
     assert (found.action, found.mode) == ("resolve", SKIP)
@@ -81,6 +97,32 @@ def test_an_unknown_outcome_is_never_sent_again_before_it_was_asked_about() -> N
         for kind in "ABC":
             found = suggest(case(state), facts(kind=kind))
             assert found.action not in ("retry", "resend_same_key", "correct_data", "cancel_item")
+
+
+class Thin:
+    """A step as a list knows it: no evidence, nothing of what was sent."""
+
+    evidence = ()
+
+    def __init__(self, known: Facts) -> None:
+        self.step, self.target, self.correctable = known.step, known.target, known.correctable
+        self.task_state, self.running, self.proven = known.task_state, known.running, known.proven
+
+
+def test_a_list_that_reads_no_evidence_suggests_the_same_actions() -> None:
+    """Every state of a case with every kind of step: only the sentences may know more."""
+    kinds = [
+        {"task_state": state, "kind": kind, "proven": proven, "running": running, **correctable}
+        for state in TaskState for kind in "ABC" for proven in ("", "found", "absent") for running in (False, True)
+        for correctable in ({}, {"correctable": {}})
+    ]  # fmt: skip
+    reasons = [(r, "repairable") for r in REASONS] + [("refused", "transient"), ("refused", "terminal")]
+    steps = [facts(**kind) for kind in kinds]
+    for state, (reason, recoverability), marked in product(CaseState, reasons, (False, True)):
+        about = case(state, reason=reason, recoverability=recoverability)
+        for step in steps:
+            found, listed = suggest(about, step, marked=marked), suggest(about, Thin(step), marked=marked)
+            assert (found and (found.action, found.then)) == (listed and (listed.action, listed.then))
 
 
 def standing(

@@ -26,8 +26,8 @@ NOW = rows.moment(CLOSED)
 LIMIT = 1000
 SOMEBODY = Actor("agent-7")
 INDEXES = {
-    "open": "case_open_newest", "mine": "case_by_owner", "unassigned": "case_open_newest", "unknown": "case_unknown_outcome",
-    "waiting": "case_by_state", "repair": "case_by_state", "resolved": "case_closed_newest", "finance": "case_open_newest",
+    "open": "case_open_newest", "mine": "case_by_owner", "unassigned": "case_unowned", "unknown": "case_unknown_outcome",
+    "waiting": "case_by_state", "repair": "case_by_state", "resolved": "case_closed_newest", "finance": "case_of_revenue",
 }  # fmt: skip
 
 
@@ -76,7 +76,7 @@ async def test_all_views_are_counted_in_one_statement_and_right(conn: asyncpg.Co
     unit = Unit(conn, NOW)
     views = list(INDEXES)
     found = dict(zip(views, await queue.counts(unit, [wanted(view) for view in views], LIMIT), strict=True))
-    for view in ("mine", "waiting", "repair", "unknown"):
+    for view in ("mine", "waiting", "repair", "unknown", "unassigned", "finance"):
         every = await true_count(conn, wanted(view))
         assert (found[view].many, found[view].more) == (min(every, LIMIT), every > LIMIT), view
     assert (found["open"].many, found["open"].more) == (LIMIT, True)

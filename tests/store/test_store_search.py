@@ -120,6 +120,21 @@ async def test_error_texts_are_looked_for_in_the_newest_cases_only(conn: asyncpg
     assert read(plan) <= WALKED + 1
 
 
+async def test_open_cases_are_found_by_their_code_however_old_they_are(conn: asyncpg.Connection) -> None:
+    """Far behind what one walk reads, along the index of the codes; also of several, some of which no case has."""
+    oldest = await conn.fetchval("SELECT id FROM fallout_case WHERE state = 'QUEUED' ORDER BY detected_at LIMIT 1")
+    sort = Sort(case_list.DETECTED, descending=True)
+    await conn.execute("UPDATE fallout_case SET code = 'RARE' WHERE id = $1", oldest)
+    for codes, found in ((("NO_SUCH_CODE", "RARE"), 1), (("CODE_0", "CODE_1", "CODE_2", "RARE"), LIMIT)):
+        wanted = Wanted({"code": codes}, case_list.NOT_RESOLVED)
+        statement, values = page_statement(await case_list.walk_for(Unit(conn, NOW), wanted, sort), sort, None, LIMIT)
+        for mode in ("force_custom_plan", "force_generic_plan"):
+            plan = await explained(conn, statement, values, mode)
+            assert {node.get("Index Name") for node in plan if "Index" in node["Node Type"]} == {"case_by_code"}
+            assert not [node for node in plan if node["Node Type"] == "Seq Scan"] and read(plan) <= 5 * LIMIT
+        assert len(await conn.fetch(statement, *values)) == found
+
+
 async def test_the_open_cases_of_a_page_of_orders_come_at_once(conn: asyncpg.Connection) -> None:
     listed = [row["id"] for row in await conn.fetch("SELECT id FROM orders ORDER BY received_at DESC LIMIT 100")]
     found = await open_cases_of(Unit(conn, NOW), listed)

@@ -240,6 +240,7 @@ async def test_a_file_is_attached_and_comes_back_as_it_was(house: House) -> None
     )
     assert sent.status == 303, Page(sent).text[:1500]
     (piece,) = (await desk.view())["evidence"]
+    await desk.done("reveal", {"reason": "to read the proof"})
     file = await house.call("GET", f"{seat.at}/evidence/{piece['id']}", who="engineer")
     assert (file.raw, file.headers["Content-Type"]) == (data, "application/octet-stream")
     assert file.headers["X-Content-Type-Options"] == "nosniff" and "attachment" in file.headers["Content-Disposition"]

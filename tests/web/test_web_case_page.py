@@ -19,7 +19,7 @@ async def test_an_unknown_outcome_is_asked_about_and_the_order_goes_on(house: Ho
     desk = await Desk.stopped(house, "activateFiber", LOST, FOUND)
     seat = await Seat.of(desk)
     page = await seat.look()
-    assert "Nobody knows whether provisioning acted" in words(page.part("case-next"))
+    assert "Nobody knows whether Provisioning acted" in words(page.part("case-next"))
     assert 'data-task-state="UNKNOWN"' in page.html and "/do/retry" not in page.html
     page = await seat.does("query_by_key", {"reason": "it has been silent"})
     assert "it is there" in page.text and page.html.count('data-case-state="VERIFYING"') == 1

@@ -174,7 +174,7 @@ async def test_what_the_state_does_not_allow_is_a_conflict(house: House, queued:
     assert (answer.status, answer.rule) == (409, ("start-first" if command == "corrections" else "life-cycle")), (
         answer.raw
     )
-    assert "QUEUED" in answer.json["detail"]
+    assert "not assigned to anybody" in answer.json["detail"]
 
 
 async def closed(house: House) -> Any:

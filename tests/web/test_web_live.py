@@ -13,6 +13,7 @@ from web_lab import House, fiber
 
 from unstuck.fallout.published import Leaf
 from unstuck.service.stream import Feed, first_leaf
+from unstuck.web.auth import NOBODY
 from unstuck.web.pages import live
 
 BEAT_S = 0.05
@@ -65,13 +66,13 @@ async def test_a_page_hears_at_once_where_it_would_go_on_from(house: House, feed
     await house.place(fiber())
     await sealed(house)
     first = await first_leaf(house.ports, None)
-    async with aclosing(live._messages(feed, first, Page(), still)) as messages:
+    async with aclosing(live._messages(feed, NOBODY, first, Page(), still)) as messages:
         assert f"id: {first - 1}\n" in (await anext(messages)).decode()
 
 
 async def test_beats_come_while_nothing_happens_and_while_much_does(house: House, feed: Feed) -> None:
     page = Page()
-    async with aclosing(live._messages(feed, await first_leaf(house.ports, None), page, still)) as messages:
+    async with aclosing(live._messages(feed, NOBODY, await first_leaf(house.ports, None), page, still)) as messages:
         assert b"event: beat" in await anext(messages)
         assert b"event: beat" in await anext(messages)
         for _ in range(3):
@@ -93,7 +94,7 @@ async def test_beats_come_even_when_there_is_no_silence_at_all(house: House) -> 
     await house.place(fiber())
     await sealed(house)
     feed = Busy(house.ports, BEAT_S)
-    async with aclosing(live._messages(feed, 0, Page(), still)) as messages, asyncio.timeout(10):
+    async with aclosing(live._messages(feed, NOBODY, 0, Page(), still)) as messages, asyncio.timeout(10):
         for _ in range(3):
             assert b"event: beat" in await anext(messages)
     feed.close()
@@ -103,7 +104,7 @@ async def test_the_stream_of_who_may_no_longer_hear_ends_within_a_beat_however_m
     house: House, feed: Feed
 ) -> None:
     page = Page("<hx-partial></hx-partial>")
-    async with aclosing(live._messages(feed, await first_leaf(house.ports, None), page, still)) as messages:
+    async with aclosing(live._messages(feed, NOBODY, await first_leaf(house.ports, None), page, still)) as messages:
         await anext(messages)
         page.allowed = False
         with pytest.raises(StopAsyncIteration):

@@ -41,7 +41,7 @@ async def test_who_may_not_is_told_which_roles_may(house: House) -> None:
     number = await number_of(house, await house.place(fiber()))
     shown = part(await page(house, f"/orders/{number}", who="support"), "order-commands")
     assert "/do/" not in shown
-    assert "commands on orders are for: Fallout manager, Operations manager, Engineer" in words(shown)
+    assert "Commands on orders are for: Fallout manager, Operations manager, Engineer" in words(shown)
     assert (await send(house, f"/orders/{number}/do/suspend", {"version": "1"} | WHY, who="support")).status == 403
 
 

@@ -1,10 +1,10 @@
 """The pages of orders: the plan as a picture that tells the truth, what stands open, and nothing hostile that lives."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from order_page_lab import customer, failed, number_of, page, part, unknown, words
-from web_lab import ACCEPTED, CASES, House, fiber, item
+from web_lab import ACCEPTED, House, fiber, item
 
 from unstuck.web.pages import order_query
 
@@ -35,6 +35,18 @@ async def test_an_order_is_shown_with_its_plan_as_it_stands(house: House) -> Non
     ]
 
 
+async def test_a_step_says_when_what_it_waits_for_is_due(house: House) -> None:
+    order = await house.place(item("1", "wifi-router", model="X"))
+    house.targets.will(customer(order), "reserve", ACCEPTED)
+    await house.work()
+    picture = part(await page(house, f"/orders/{await number_of(house, order)}"), "graph")
+    (due,) = re.findall(r'>Answer due <tspan class="when" data-at="([^"]+)">in [^<]+</tspan>', picture)
+    view = await house.get(f"/api/v1/orders/{order['id']}")
+    (waiting,) = [task for task in view["graph"]["tasks"] if task["state"] == "WAITING_CALLBACK"]
+    assert datetime.fromisoformat(due) == datetime.fromisoformat(waiting["due"])
+    assert "Answer due" in words(re.search(r'<ol class="graph-list".*?</ol>', picture, re.DOTALL)[0])  # type: ignore[index]
+
+
 async def test_the_table_says_what_the_picture_says(house: House) -> None:
     order = await unknown(house)
     shown = part(await page(house, f"/orders/{await number_of(house, order)}"), "graph")
@@ -61,6 +73,14 @@ async def test_cases_are_listed_open_ones_first_and_lead_to_their_pages(house: H
     shown = await page(house, f"/orders/{await number_of(house, order)}")
     cases = part(shown, "order-cases")
     assert f'href="/cases/{case["number"]}"' in cases and "no fiber here" in words(cases)
+    assert words(cases).endswith("open")
+    await house.owner.execute(
+        "UPDATE fallout_case SET state = 'CLOSED', resolution = 'resumed', resolved_by = 'budi', resolved_at = now()"
+        " WHERE number = $1",
+        int(case["number"].removeprefix("FC-")),
+    )
+    cases = part(await page(house, f"/orders/{await number_of(house, order)}"), "order-cases")
+    assert words(cases).endswith("budi")
     quiet = await house.place(fiber())
     assert "Nothing has stopped this order so far." in words(
         await page(house, f"/orders/{await number_of(house, quiet)}")
@@ -157,4 +177,4 @@ async def test_a_page_of_an_order_says_which_case_stands_in_its_way(house: House
         await page(house, f"/orders/{await number_of(house, order)}"),
         re.DOTALL,
     )
-    assert row and (await house.get(f"{CASES}/{case['id']}"))["step"] in row[0]
+    assert row and "Activate fiber service" in row[0]

@@ -11,6 +11,7 @@ import pytest
 from queue_lab import Node, parse, queue, stopped
 from web_lab import CASES, LOST, TOKENS, House, fiber, refused
 
+from unstuck.service import queue_page
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 
@@ -75,9 +76,13 @@ def live_of(page: Any) -> str:
     return str(found)
 
 
-async def take(house: House, name: str, **more: Any) -> None:
+async def take(house: House, name: str, *, to: str = "me", **more: Any) -> None:
+    await order(house, name, "assign", {"to": to}, **more)
+
+
+async def order(house: House, name: str, command: str, body: Any, **more: Any) -> None:
     version = (await house.get(f"{CASES}/{name}"))["version"]
-    answer = await house.call("POST", f"{CASES}/{name}/assign", {"to": "me"}, version=version, **more)
+    answer = await house.call("POST", f"{CASES}/{name}/{command}", body, version=version, **more)
     assert answer.status == 200, answer.raw
 
 
@@ -151,6 +156,47 @@ async def test_a_case_comes_into_a_list_by_what_is_done_with_it(house: House, se
         assert (await one.part("#queue-new")).text == ""
 
 
+async def test_a_case_that_was_on_another_page_of_the_list_is_not_new(
+    house: House, sealing: Seal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves and returns, or only moves within the list: it was there all the time. One that comes is counted."""
+    old, moves = [await stopped(house, "activateFiber", LOST, items=[fiber()]) for _ in range(2)]
+    await take(house, old)
+    await take(house, moves)
+    monkeypatch.setattr(queue_page, "PAGE", 1)
+    newest = await stopped(house, "activateFiber", LOST, items=[fiber()])
+    await take(house, newest)
+    await sealing()
+    async with listening(house, view="mine") as (page, one):
+        assert page.names == [newest]
+        await order(house, old, "release", {"note": "not mine"})
+        await take(house, moves, to="the repair-agent")
+        await sealing()
+        await take(house, old)
+        late = await stopped(house, "activateFiber", LOST, items=[fiber()])
+        await take(house, late)
+        await sealing()
+        assert (await one.part("#queue-new", says="new")).text.startswith("1 new")
+        await order(house, late, "release", {"note": "not mine"})
+        await sealing()
+        assert (await one.part("#queue-new")).text == ""
+        assert (await one.part("#queue-chips")).all("a")
+
+
+async def test_a_page_that_lost_its_connection_says_at_least(house: House, sealing: Seal) -> None:
+    await sealing()
+    page = await queue(house, view="open")
+    await stopped(house, "activateFiber", LOST, items=[fiber()])
+    await sealing()
+    leaves = await house.owner.fetchval("SELECT size FROM seal")
+    await stopped(house, "activateFiber", LOST, items=[fiber()])
+    await sealing()
+    for seen, says in ((None, "2 new"), (str(leaves - 1), "At least 1 new")):
+        headers = {"Authorization": f"Bearer {TOKENS['support']}", **({"Last-Event-ID": seen} if seen else {})}
+        async with house.client.get(house.url + live_of(page), headers=headers) as answer:
+            assert (await Listener(answer).part("#queue-new", says=says)).text.startswith(says)
+
+
 async def test_numbers_come_at_most_once_a_second_and_the_last_are_true(house: House, sealing: Seal) -> None:
     await sealing()
     async with listening(house, view="open") as (page, one):
@@ -192,7 +238,7 @@ async def test_what_an_order_does_is_seen_in_its_row(house: House, sealing: Seal
     name = await stopped(house, "activateFiber", LOST, items=[fiber()])
     await sealing()
     async with listening(house, view="open") as (page, one):
-        assert "Ask the target by key" in page.cell(name, "What")
+        assert "Ask the target" in page.cell(name, "What")
         await house.owner.execute("UPDATE fallout_case SET repeats = 3 WHERE number = $1", int(name[3:]))
         order = (await house.get(f"{CASES}/{name}"))["order_id"]
         suspended = await house.call(

@@ -73,6 +73,7 @@ def test_a_case_has_no_owner_exactly_in_the_states_of_the_unassigned() -> None:
         ("open", Wanted({"owner": ("budi",)}), {"owner": ("budi",)}),
         ("finance", Wanted({"domain": ("data", "pricing")}), {"domain": ("pricing",)}),
         ("finance", Wanted({"domain": ("data",)}), None),
+        ("engineering", Wanted({"domain": ("platform", "data")}), {"domain": ("platform",)}),
         ("waiting", Wanted(states=("QUEUED",)), None),
         ("open", Wanted(states=("CLOSED",)), None),
         ("auditor", Wanted(states=("CLOSED",)), {}),

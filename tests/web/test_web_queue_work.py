@@ -155,21 +155,19 @@ async def test_an_empty_list_says_when_anything_was_heard_and_who_is_silent(hous
     assert "dead-oms" in (await queue(house, view="open")).notices[0]  # also where there is something to see
 
 
-async def test_the_one_obvious_way_on_is_named_and_only_when_there_is_one(house: House) -> None:
+async def test_what_is_next_is_named_with_what_comes_behind_it(house: House) -> None:
     asked = await stopped(house, "activateFiber", LOST, items=[fiber()])
     person = await stopped(house, "bookAppointment", LOST, items=[fiber()])
     plain = await stopped(house, "createAccount", refused("ACCOUNT_NOT_FOUND"), items=[fiber()])
     page = await queue(house, view="fulfilment")
     assert [page.cell(name, "Next") for name in (asked, person, plain)] == [
-        "Ask the target by key", "Find out from people", "Take it",
+        "Assign, then: Ask the target", "Assign, then: Attach evidence", "Assign, then: Send again",
     ]  # fmt: skip
     assert "Outcome unknown" in page.cell(asked, "State") and "Outcome unknown" not in page.cell(plain, "State")
     assert page.cell(asked, "Where it stands").startswith("activateFiber at provisioning")
-    for name, action in ((asked, "query_by_key"), (person, "evidence"), (plain, "assign")):
-        await take_and_start(house, name, start=name != plain)
-        assert (await house.get(f"{CASES}/{name}"))["suggestion"][
-            "action"
-        ] == action  # the page of the case says the same
+    for name, words in ((asked, "Ask the target"), (person, "Attach evidence")):
+        await take_and_start(house, name, start=True)
+        assert (await queue(house, view="fulfilment")).cell(name, "Next") == words
     chip = (await queue(house)).link("Outcome unknown")
     assert {asked, person} <= set((await queue(house, chip)).names) and plain not in (await queue(house, chip)).names
 
@@ -178,12 +176,12 @@ async def test_products_are_groups_and_filters(house: House) -> None:
     router = await stopped(house, "reserve", refused("SKU_OUT_OF_STOCK"), items=[item('ä"1', "wifi-router", model="m")])
     page = await queue(house, view="open", group="product")
     group = next(
-        g for g in page.root.all("details", cls="queue-group") if g.one("summary").text.startswith("Wi-Fi router")
+        g for g in page.root.all("details", cls="queue-group") if g.all("summary")[0].text.startswith("Wi-Fi router")
     )
     link = next(a for a in group.all("a") if a.text.startswith("All")).attributes["href"]
     found = await queue(house, link)
     assert router in found.names and f"{len(found.names)} case" in found.main
-    assert group.one("summary").all(cls="number")[0].text == str(len(found.names))
+    assert group.all("summary")[0].all(cls="number")[0].text == str(len(found.names))
     assert router not in (await queue(house, view="open", product="fiber-internet")).names
 
 

@@ -5,9 +5,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from order_page_lab import customer, failed, number_of, page, words
-from web_lab import ACCEPTED, House, fiber, item, refused
+from order_page_lab import customer, failed, number_of, page, unknown, words
+from web_lab import ACCEPTED, CASES, House, fiber, item, refused, reply
 
+from unstuck.kernel.ids import as_id
+from unstuck.repair.outcome import Result
 from unstuck.service.search import LONGEST, SHOWN, parts
 
 
@@ -67,6 +69,42 @@ async def test_cases_are_found_by_the_code_of_the_target_and_by_their_customer(h
     case = await house.case_of(order["id"])
     assert case["number"] in await names(house, "address_not_serviceable", "cases")
     assert case["number"] in await names(house, customer(order), "cases")
+
+
+@pytest.mark.parametrize("typed", ["UNKNOWN_OUTCOME", "unknown_outcome", "known_out", "whether the service was"])
+async def test_cases_are_found_by_what_we_call_their_failure(house: House, typed: str) -> None:
+    """A code or its title, neither of which any system has said."""
+    case = await house.case_of((await unknown(house))["id"])
+    hit = next(hit for hit in (await found(house, typed))["cases"] if hit["name"] == case["number"])
+    assert hit["why"] == "code" and hit["parts"][1].lower() == typed.lower()
+
+
+async def test_a_target_that_stayed_away_is_found_by_our_code_for_that(house: House) -> None:
+    order = await house.place(fiber())
+    house.targets.will(customer(order), "activateFiber", *[reply(Result.BUSY, status=503, code="BUSY")] * 20)
+    case = None
+    while case is None:
+        await house.work()
+        house.clock.jump(3600)
+        case = next(iter((await house.get(f"{CASES}?order_id={order['id']}"))["cases"]), None)
+    (hit,) = [hit for hit in (await found(house, "TARGET_UNAVAILABLE"))["cases"] if hit["name"] == case["number"]]
+    assert hit["why"] == "code"
+
+
+async def test_a_code_of_an_older_pack_is_found_whole_and_also_when_its_case_is_over(house: House) -> None:
+    first, second = [await house.case_of((await failed(house))["id"]) for _ in range(2)]
+    for case, state in ((first, "QUEUED"), (second, "CLOSED")):
+        await house.owner.execute(
+            "UPDATE fallout_case SET code = 'CALLED_SO_ONCE', resolution = 'resumed', state = $2 WHERE id = $1",
+            as_id(case["id"]), state,
+        )  # fmt: skip
+    assert set(await names(house, "called_so_once", "cases")) == {first["number"], second["number"]}
+
+
+async def test_a_letter_or_two_mean_no_code(house: House) -> None:
+    """Nearly every title holds them."""
+    case = await house.case_of((await unknown(house))["id"])
+    assert case["number"] not in await names(house, "ay", "cases")
 
 
 async def test_messages_lead_to_their_orders(house: House) -> None:

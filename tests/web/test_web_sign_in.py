@@ -19,6 +19,7 @@ from unstuck.web.site import Site
 
 WRONG = "wrong words that nobody has"
 COOKIE = "unstuck_session"
+HERE = {"X-Forwarded-For": "127.0.0.1"}  # at the machine itself
 
 
 async def text_after(who: Any, name: str, password: str = WRONG) -> tuple[int, str]:
@@ -325,7 +326,7 @@ async def test_the_people_of_a_demo_need_no_password_where_it_runs_and_are_nobod
         assert await people.make_demo(fresh.ports, DEMO), "a restart is no error"
         app = build(fresh.ports, callback_secret=SECRET, body_limit=1_000_000, site=Site(demo=True))
         url = await stack.enter_async_context(served(app))
-        who = await stack.enter_async_context(browser(fresh, url))
+        who = await stack.enter_async_context(browser(fresh, url, **HERE))
         async with who.get("/sign-in") as page:
             shown = await page.text()
         assert 'value="ana"' in shown
@@ -361,7 +362,7 @@ async def test_a_database_that_has_worked_gets_no_people_of_a_demo(house: House)
 async def test_nobody_can_be_entered_without_a_password_who_is_not_of_the_demo(house: House) -> None:
     await person(house, "Ana Lim", "repair-agent")
     app = build(house.ports, callback_secret=SECRET, body_limit=1_000_000, site=Site(demo=True))
-    async with served(app) as url, browser(house, url) as who:
+    async with served(app) as url, browser(house, url, **HERE) as who:
         for name in ("Ana Lim", "nobody there", "a\x00", ""):
             async with who.post("/sign-in/demo", data={"demo": name}) as answer:
                 assert answer.status == 404

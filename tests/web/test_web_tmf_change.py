@@ -30,7 +30,7 @@ async def test_words_that_change_no_plan_are_kept_and_shown_back(house: House) -
     assert words.items() <= answer.json.items()
     agrees(answer.json)
     answer = await change(house, placed, {"priority": None, "description": "newer", "requestedCompletionDate": None})
-    shown = await house.get(f"{TMF}/{placed['id']}", "integration")
+    shown = await house.get(f"{TMF}/{placed['id']}", "engineer")
     assert shown == answer.json and shown["description"] == "newer" and shown["note"] == words["note"]
     assert {"priority", "requestedCompletionDate"}.isdisjoint(shown)
     timeline = (await house.get(f"/api/v1/orders/{placed['id']}"))["timeline"]

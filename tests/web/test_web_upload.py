@@ -44,6 +44,7 @@ async def test_a_file_is_kept_as_it_came_with_what_it_is_said_to_be(house: House
         6,
         True,
     )
+    await house.call("POST", f"{CASES}/{case['id']}/reveal", {"reason": "to see the picture"})
     got = await house.call("GET", f"{CASES}/{case['id']}/evidence/{kept['id']}")
     assert got.raw == b"\x89PNG\x00\xff"
 

@@ -69,6 +69,14 @@ def show_case(case: str, url: Url = None, token: Token = None, as_json: Json = F
 
 
 @app.command()
+def reveal(case: str, reason: str, url: Url = None, token: Token = None, as_json: Json = False) -> None:
+    """A case with what is masked, once; that you looked and why is kept. Example: unstuck case reveal FC-1001 "asked" """
+    found = Api(url, token).call("POST", f"{CASES}/{quote(case)}/reveal", {"reason": reason})
+    said = table(found["attempts"], ("task", "attempt", "kind", "request", "reply"))
+    show(found, as_json, f"{_text(found)}\n\nwhat was said: {found['raw']['body']}\n\n{said}")
+
+
+@app.command()
 def assign(
     case: str, to: str = "me", version: Version = None, url: Url = None, token: Token = None, as_json: Json = False
 ) -> None:

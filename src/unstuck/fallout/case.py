@@ -177,6 +177,12 @@ class Reveal(msgspec.Struct, frozen=True):
     why: str
 
 
+class GiveFile(msgspec.Struct, frozen=True):
+    """A file that may hold masked values is given to somebody who has just had them revealed."""
+
+    evidence: UUID
+
+
 class Escalate(msgspec.Struct, frozen=True):
     to: str
     because: str
@@ -209,6 +215,7 @@ Command = (
     | Link
     | Note
     | Reveal
+    | GiveFile
     | Escalate
     | Reopen
     | Close
@@ -267,6 +274,8 @@ def decide(case: Case, command: Command, grant: Grant, now: datetime) -> tuple[E
         case Reveal():  # of a closed case too: that somebody looked is never lost
             data = {"fields": list(command.fields), "why": command.why}
             return (Event(events.REVEALED, now, grant.actor.id, data),)
+        case GiveFile(evidence=given):
+            return (Event(events.FILE_GIVEN, now, grant.actor.id, {"evidence": str(given)}),)
         case Escalate():
             if not case.is_open:
                 raise IllegalTransition("fallout case", case.state, "ESCALATE")

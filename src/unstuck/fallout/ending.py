@@ -64,7 +64,8 @@ def require_nothing_left(standing: Standing) -> None:
         return
     stopped = state is OrderState.FAILED if facts is None else facts.task_state in (TaskState.FAILED, TaskState.UNKNOWN)
     if stopped:
-        raise Refused("none-leaves-nobody", f"{standing.case.step} is still stopped and no other case owns it")
+        step = facts.step if facts else standing.case.step
+        raise Refused("none-leaves-nobody", f"{step} is still stopped and no other case owns it")
 
 
 def require_verified(case: Case) -> None:

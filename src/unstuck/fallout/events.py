@@ -33,6 +33,7 @@ SETTLED = EventType("fallout-case.settled-outside", True, "the outside settled i
 NOTED = EventType("fallout-case.noted", False, "somebody wrote a note")
 ESCALATED = EventType("fallout-case.escalated", False, "it was made more visible; its state did not change")
 REVEALED = EventType("fallout-case.revealed", False, "somebody looked at masked values, and said why")
+FILE_GIVEN = EventType("fallout-case.file-given", False, "somebody was given a file that may hold masked values")
 REOPENED = EventType("fallout-case.reopened", True, "the resolution did not last")
 CLOSED = EventType("fallout-case.closed", True, "done, with its audit complete")
 
@@ -64,6 +65,7 @@ ALL = (
     NOTED,
     ESCALATED,
     REVEALED,
+    FILE_GIVEN,
     REOPENED,
     CLOSED,
 )

@@ -88,4 +88,19 @@ CASE = Machine.parse(
     """,
 )
 
+STATE_OF_CASE = {
+    **{state: state.replace("_", " ").lower() for state in CaseState},
+    **{state: "resolved" for state in CaseState if state.startswith("RESOLVED_")},
+    CaseState.DETECTED: "not looked at yet",
+    CaseState.QUEUED: "not assigned to anybody",
+    CaseState.WAITING_CUSTOMER: "waiting for the customer",
+    CaseState.WAITING_PARTNER: "waiting for the partner",
+    CaseState.WAITING_VENDOR: "waiting for the vendor",
+    CaseState.WAITING_FIELD: "waiting for the field",
+    CaseState.WAITING_INCIDENT: "waiting for an incident to be over",
+    CaseState.CORRECTION_PROPOSED: "at a correction that is proposed",
+    CaseState.APPROVAL_REQUIRED: "waiting for approval",
+    CaseState.CORRECTION_APPLIED: "at a correction that is carried out",
+    CaseState.VERIFYING: "being verified",
+}
 CASE_IS_RESOLVED = frozenset(s for s in CaseState if s.startswith("RESOLVED_") or s is CaseState.CLOSED)

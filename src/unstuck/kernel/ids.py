@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The first and the last moment of the calendar mean "without end" to the database, which gives back another time.
+EARLIEST, LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def uuid7(at: datetime, chance: int) -> UUID:
@@ -16,6 +18,11 @@ def uuid7(at: datetime, chance: int) -> UUID:
 def rfc3339(at: datetime) -> str:
     """UTC, microseconds, `Z`: the one way a time is written in events and answers."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def can_be_kept(at: datetime) -> bool:
+    """Whether a time that somebody names is one that can be kept and shown in every zone."""
+    return EARLIEST <= at < LATEST
 
 
 def as_number(text: str, prefix: str) -> int | None:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
 from uuid import UUID
 
 import msgspec
@@ -70,6 +71,17 @@ def plain_name(name: str) -> str:
         wanted = "1 to 60 letters, digits and . _ - @ ' or blanks between them, beginning with a letter or digit"
         raise Invalid(f"{given[:60]!r} cannot be the name of a person: {wanted}", (("/name", wanted),))
     return given
+
+
+def network(address: str) -> str:
+    """What tries from an address are counted by: who has one of IPv6 has as many as they like of the same 64 bits."""
+    try:
+        at = ip_address(address)
+    except ValueError:
+        return address
+    if at.version == 4:
+        return str(at)
+    return str(at.ipv4_mapped or ip_network((int(at), 64), strict=False))
 
 
 def require_password(password: str, name: str) -> None:

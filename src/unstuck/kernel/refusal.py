@@ -18,7 +18,7 @@ class IllegalTransition(Refused):
     """The state table has no such row."""
 
     def __init__(self, machine: str, state: str, action: str) -> None:
-        super().__init__("life-cycle", f"a {machine} that is {state} cannot {action.lower().replace('_', ' ')}")
+        super().__init__("life-cycle", f"a {machine} that is {in_words(state)} cannot {in_words(action)}")
         self.machine, self.state, self.action = machine, state, action
 
 
@@ -43,6 +43,11 @@ class Invalid(Refused):
     def __init__(self, because: str, errors: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__("valid-input", because)
         self.errors = errors
+
+
+def in_words(code: str) -> str:
+    """A code of ours as people say it: `IN_PROGRESS` is "in progress"."""
+    return code.replace("_", " ").lower()
 
 
 class TooMany(Refused):

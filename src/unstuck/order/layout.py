@@ -84,6 +84,11 @@ def arrange(tasks: Sequence[Node], sizes: Sizes | None = None) -> Layout:
     return _drawn(slots, after, sizes, in_lanes)
 
 
+def columns(tasks: Sequence[Node]) -> int:
+    """How many columns the drawing of these tasks has."""
+    return max(_columns([task.after for task in tasks]), default=-1) + 1
+
+
 def _untangled(after: Sequence[Sequence[int]], items: Sequence[int]) -> tuple[Slots, bool]:
     """In lanes, unless that tangles: whose step it is can be read off a lane, which is worth a crossing or two."""
     columns = _columns(after)

@@ -1,7 +1,9 @@
 """The one answer to "may they?": every action of a case, allowed or refused with the rule (mission E2, spec §3)."""
 
+from collections.abc import Iterable
+
 from unstuck.fallout.case import Case
-from unstuck.fallout.lifecycle import CASE, CaseAction, CaseState
+from unstuck.fallout.lifecycle import CASE, STATE_OF_CASE, CaseAction, CaseState
 from unstuck.kernel.actor import Actor, Grant, Verdict
 from unstuck.kernel.refusal import Forbidden, Refused
 from unstuck.policy.pack import Pack
@@ -18,6 +20,17 @@ LIFE_CYCLE = {
     "resolve": CaseAction.RESOLVE,
     "reopen": CaseAction.REOPEN,
     "close": CaseAction.CLOSE,
+}
+SAID = {
+    CaseAction.ASSIGN: "be assigned",
+    CaseAction.RELEASE: "be put back into its queue",
+    CaseAction.START: "be started",
+    CaseAction.WAIT: "be set to wait",
+    CaseAction.CONTINUE: "be continued",
+    CaseAction.VERIFY: "be verified",
+    CaseAction.RESOLVE: "be resolved",
+    CaseAction.REOPEN: "be reopened",
+    CaseAction.CLOSE: "be closed",
 }
 NOT_YET_STARTED = (CaseState.DETECTED, CaseState.CLASSIFIED, CaseState.QUEUED, CaseState.ASSIGNED)
 ALLOWED = Verdict()
@@ -61,14 +74,16 @@ def _repair(code: ActionCode, case: Case, facts: Facts | None, actor: Actor, pac
     if action is None:
         return Verdict("not-in-pack", f"policy pack {pack.document.name} has no action {code}")
     if not actor.roles & set(action.roles):
-        return Verdict("role", f"{action.title} is for {', '.join(action.roles)}", role=True)
+        return Verdict("role", f"{action.title} is for {titles_of(action.roles, pack)}", role=True)
     if facts is None:
         return Verdict("no-step", "this case stands for an order without a plan; there is no step to repair")
     try:
         require_safe(code, facts)
         _second_person(code, action)
         if case.state in NOT_YET_STARTED:
-            return Verdict("start-first", f"the case is {case.state}: assign and start it first")
+            return Verdict("start-first", f"the case is {STATE_OF_CASE[case.state]}: assign and start it first")
+        if CaseAction.PROPOSE not in CASE.actions(case.state):
+            return Verdict("life-cycle", f"a case that is {STATE_OF_CASE[case.state]} takes no new correction")
         CASE.step(case.state, CaseAction.PROPOSE, _proposed_as(action))
     except Refused as refusal:
         return Verdict(refusal.rule, refusal.because)
@@ -84,6 +99,12 @@ def _proposed_as(action: RepairAction) -> CaseState:
     return CaseState.APPROVAL_REQUIRED if action.risk == "high" else CaseState.CORRECTION_PROPOSED
 
 
+def titles_of(roles: Iterable[str], pack: Pack) -> str:
+    """What these roles are called."""
+    known = pack.document.roles
+    return ", ".join(known[role].title if role in known else role for role in roles)
+
+
 def _by_role(actor: Actor, permission: str, pack: Pack) -> Verdict | None:
     if may(actor, permission, pack):
         return None
@@ -94,4 +115,4 @@ def _by_role(actor: Actor, permission: str, pack: Pack) -> Verdict | None:
 def _by_state(case: Case, action: CaseAction) -> Verdict | None:
     if action in CASE.actions(case.state):
         return None
-    return Verdict("life-cycle", f"a case that is {case.state} cannot {action.lower()}")
+    return Verdict("life-cycle", f"a case that is {STATE_OF_CASE[case.state]} cannot {SAID[action]}")

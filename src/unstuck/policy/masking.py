@@ -2,17 +2,19 @@
 
 A value is sensitive by the name of its field, at any depth: a member of an object, a pair that names its field
 (`{"name": "address", "value": …}`, a row of a difference), JSON inside a text. What cannot be read as JSON may hold
-anything, so it is hidden as a whole unless the pack says otherwise.
+anything, so it is hidden as a whole unless the pack says otherwise. A sentence that a system said is shown, without the
+values that are hidden in the bodies beside it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from unstuck.kernel.refusal import Refused
 from unstuck.kernel.strict import plain
+from unstuck.policy.repeats import Repeats, texts_of
 
 HIDDEN = "•••"
 TEXT = "text"  # what is said to be hidden when it was no JSON
@@ -20,6 +22,8 @@ EMPTY: tuple[Any, ...] = (None, "", [], {})  # that there is nothing is no secre
 PATH = re.compile(r"[./:\[\]]")
 NAME = re.compile(r"[\w\s./:\[\]$@-]{1,100}")
 STRUCTURED = ("{", "[", "<")
+FILES = "files"  # what is said to be hidden when somebody attached files
+MANY = 200  # values; bodies with more of them are ones that nobody meant well
 
 
 class Sensitive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +43,34 @@ class Mask:
     def __init__(self, sensitive: Sensitive) -> None:
         self._names = {bare(name): name for name in sensitive.fields}
         self._hides_texts = bool(self._names) and sensitive.texts == "hidden"
+        self._sensitive = sensitive
+        self._hid: dict[str, str] = {}  # each value that was hidden, with its field
+        self._unread = False  # something was hidden whose values are not known
+        self._repeats, self._blind = Repeats(HIDDEN), False
         self.met: set[str] = set()
+
+    @property
+    def hides(self) -> bool:
+        """Whether there is anything that it would hide."""
+        return bool(self._names)
+
+    def learn(self, bodies: Iterable[bytes]) -> None:
+        """Hide the sensitive values of these bodies in sentences too."""
+        beside = Mask(self._sensitive)
+        for body in bodies:
+            beside.body(body)
+        self._repeats.learn(beside._hid)
+        self._blind |= beside._unread or len(self._repeats) > MANY
+
+    def sentence(self, text: str) -> str:
+        """What a system said, without the values that were learned. When some could not be read, nothing of it is shown."""
+        shown = self._inside(text) if text.lstrip().startswith(STRUCTURED) else text
+        if self._blind and " " in text.strip():
+            self.met.add(TEXT)
+            return HIDDEN
+        clean, met = self._repeats.hidden_in(shown)
+        self.met |= met
+        return clean
 
     def body(self, data: bytes) -> bytes:
         """A body as it may be shown; the very same bytes when nothing in it is sensitive."""
@@ -61,8 +92,8 @@ class Mask:
                 return self._object(value)
             case list() | tuple():
                 return [self.value(inner) for inner in value]
-            case str() if value.lstrip().startswith(STRUCTURED):
-                return self._inside(value)
+            case str():
+                return self.sentence(value)
         return value
 
     def _object(self, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,6 +105,7 @@ class Mask:
         if not hidden or inner in EMPTY:
             return self.value(inner)
         self.met.add(hidden)
+        self._hid |= dict.fromkeys(texts_of(inner), hidden)
         return HIDDEN
 
     def _inside(self, text: str) -> str:
@@ -85,15 +117,19 @@ class Mask:
         except (Refused, UnicodeEncodeError):
             named = next((field for name, field in self._names.items() if name in bare(text)), "")
             self.met.update((named,) if named else ())
+            self._unread |= bool(named)
             return HIDDEN if named else text
         shown = self.value(value)
         return text if shown == value else msgspec.json.encode(shown).decode()
 
     def _text(self, data: bytes) -> bytes:
-        if not self._hides_texts:
-            return data
-        self.met.add(TEXT)
-        return HIDDEN.encode()
+        text = data.decode("utf-8", "replace")
+        self._unread |= text.lstrip().startswith(("{", "[")) and any(name in bare(text) for name in self._names)
+        if self._hides_texts:
+            self.met.add(TEXT)
+            return HIDDEN.encode()
+        shown = self.sentence(text)
+        return data if shown == text else shown.encode()
 
     def _named(self, value: Any) -> str:
         """The sensitive field that a value names, empty when it names none."""

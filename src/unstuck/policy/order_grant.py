@@ -25,7 +25,7 @@ def commands_on(order: Order, tasks: Sequence[Task], actor: Actor, pack: Pack) -
     """Every command on this order; what the command itself would refuse is refused here in the same words."""
     if not may(actor, PERMISSION, pack):
         roles = (role.title for role in pack.document.roles.values() if PERMISSION in role.may)
-        return dict.fromkeys(COMMANDS, Verdict("role", f"commands on orders are for: {', '.join(roles)}", role=True))
+        return dict.fromkeys(COMMANDS, Verdict("role", f"Commands on orders are for: {', '.join(roles)}", role=True))
     return {name: _by_state(name, action, order, tasks) for name, action in COMMANDS.items()}
 
 

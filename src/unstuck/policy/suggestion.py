@@ -3,13 +3,16 @@
 A suggestion decides nothing: whether the action is allowed, and to whom, is the grant's answer.
 """
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import msgspec
 
 from unstuck.fallout.case import Case
 from unstuck.fallout.lifecycle import CaseState
 from unstuck.order.lifecycle import TaskState
-from unstuck.repair.correction import Facts
-from unstuck.repair.evidence import EvidenceType
+from unstuck.repair.evidence import Evidence, EvidenceType
+from unstuck.repair.policy import FieldRule, Target
 from unstuck.repair.token import ResumeMode
 
 FRESH = (CaseState.DETECTED, CaseState.CLASSIFIED, CaseState.QUEUED)
@@ -17,27 +20,51 @@ PROVING = (CaseState.VERIFYING, CaseState.CORRECTION_APPLIED)
 ON_ITS_WAY = (TaskState.READY, TaskState.WAITING_CALLBACK, TaskState.PENDING)
 
 
+class Step(Protocol):
+    """What of a failed step decides what is next; `Facts` of a repair know it, and so does a row of a list."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def target(self) -> Target: ...
+    @property
+    def task_state(self) -> TaskState: ...
+    @property
+    def running(self) -> bool: ...
+    @property
+    def proven(self) -> str: ...
+    @property
+    def evidence(self) -> tuple[Evidence, ...]: ...
+    @property
+    def correctable(self) -> Mapping[str, FieldRule]: ...
+
+
 class Suggestion(msgspec.Struct, frozen=True):
-    """The next action by name, empty when there is nothing to do but wait; `mode` is how to resume."""
+    """The next action by name, empty when there is nothing to do but wait; `mode` is how to resume.
+
+    `then` is the action behind it, for a case that has to be taken, begun or woken first.
+    """
 
     action: str
     because: str
     mode: ResumeMode | None = None
+    then: str = ""
 
 
-def suggest(case: Case, facts: Facts | None, *, marked: bool = False) -> Suggestion | None:
+def suggest(case: Case, facts: Step | None, *, marked: bool = False) -> Suggestion | None:
     """The one obvious next action; None for a case that is closed. `marked`: the step was marked as done outside."""
     if not case.is_open:
         return _after(case)
     way = _way_on(case, facts, marked)
     match case.state:
         case state if state in FRESH:
-            return Suggestion("assign", f"Nobody works on it yet: take it. Then: {way.because}")
+            return Suggestion("assign", f"Nobody works on it yet: take it. Then: {way.because}", then=way.action)
         case CaseState.ASSIGNED:
-            return Suggestion("start", f"Begin to work on it. Then: {way.because}")
+            return Suggestion("start", f"Begin to work on it. Then: {way.because}", then=way.action)
         case state if state.startswith("WAITING_"):
             whom = state.removeprefix("WAITING_").lower()
-            return Suggestion("continue", f"It waits for the {whom}: when that is over, say so. Then: {way.because}")
+            because = f"It waits for the {whom}: when that is over, say so. Then: {way.because}"
+            return Suggestion("continue", because, then=way.action)
         case CaseState.CORRECTION_PROPOSED:
             return Suggestion(
                 "apply", "A correction is proposed and nothing of it is done yet: look at it, then apply it."
@@ -45,7 +72,7 @@ def suggest(case: Case, facts: Facts | None, *, marked: bool = False) -> Suggest
         case CaseState.APPROVAL_REQUIRED:
             return Suggestion("", "A second person has to agree first.")
     if way.action == "resolve" and case.state not in PROVING:
-        return Suggestion("verify", f"Say by which evidence it is proven. Then: {way.because}", way.mode)
+        return Suggestion("verify", f"Say by which evidence it is proven. Then: {way.because}", way.mode, way.action)
     return way
 
 
@@ -59,27 +86,28 @@ def _after(case: Case) -> Suggestion | None:
     return Suggestion("close", "It is resolved and the order went on: close it once nothing is left to say.")
 
 
-def _way_on(case: Case, facts: Facts | None, marked: bool) -> Suggestion:
+def _way_on(case: Case, facts: Step | None, marked: bool) -> Suggestion:
+    system = facts.target.title if facts else case.system
     if case.reason == "duplicate":
         return Suggestion(
             "evidence",
-            f"{case.system} shows the effect more than once: have the extra one undone there, and attach the proof.",
+            f"{system} shows the effect more than once: have the extra one undone there, and attach the proof.",
         )
     if case.reason == "contradiction":
         return Suggestion(
-            "evidence", f"{case.system} said two opposite things: find out which is true, and attach what proves it."
+            "evidence", f"{system} said two opposite things: find out which is true, and attach what proves it."
         )
     if facts is None:
         return _without_step(case)
     if facts.running:
-        return Suggestion("", f"{facts.task_key} is being called right now: what comes back decides what is next.")
+        return Suggestion("", f"{facts.step} is being called right now: what comes back decides what is next.")
     if facts.task_state is TaskState.UNKNOWN:
         return _unknown(facts, marked)
     if facts.task_state is TaskState.FAILED:
         return _failed(case, facts, marked)
     if facts.task_state in ON_ITS_WAY:
         return Suggestion(
-            "", f"{facts.task_key} is on its way again: what comes back settles the case or says what is next."
+            "", f"{facts.step} is on its way again: what comes back settles the case or says what is next."
         )
     return Suggestion(
         "evidence", "The step does not stand still any more: attach what shows that nothing is left, then resolve."
@@ -100,8 +128,8 @@ def _without_step(case: Case) -> Suggestion:
     )
 
 
-def _unknown(facts: Facts, marked: bool) -> Suggestion:
-    target = facts.target_name
+def _unknown(facts: Step, marked: bool) -> Suggestion:
+    target = facts.target.title
     if facts.proven == "found" or marked:
         return _skip(facts)
     if facts.proven == "absent":
@@ -121,34 +149,32 @@ def _unknown(facts: Facts, marked: bool) -> Suggestion:
     )
 
 
-def _failed(case: Case, facts: Facts, marked: bool) -> Suggestion:
+def _failed(case: Case, facts: Step, marked: bool) -> Suggestion:
     if facts.proven == "found" or marked:
         return _skip(facts)
     if case.state in PROVING:
         corrected = any(piece.type is EvidenceType.DATA_DIFF for piece in facts.evidence)
         what = "The data is corrected" if corrected else "The cause is being proven to be gone"
-        return Suggestion(
-            "resolve", f"{what}: resume, and {facts.task_key} is done again.", ResumeMode.RETRY_FAILED_STEP
-        )
+        return Suggestion("resolve", f"{what}: resume, and {facts.step} is done again.", ResumeMode.RETRY_FAILED_STEP)
     if case.reason == "exhausted" or case.recoverability == "transient":
         return Suggestion(
-            "retry", f"{facts.target_name} stayed busy through every try: when it is back, send it again."
+            "retry", f"{facts.target.title} stayed busy through every try: when it is back, send it again."
         )
     if case.recoverability == "terminal":
         return Suggestion(
-            "cancel_item", f"{facts.target_name} cannot ever do this: agree with the customer, then cancel the item."
+            "cancel_item", f"{facts.target.title} cannot ever do this: agree with the customer, then cancel the item."
         )
     if facts.correctable:
         names = ", ".join(rule.title or name for name, rule in facts.correctable.items())
         return Suggestion(
             "correct_data",
-            f"{facts.target_name} refused it and did nothing. Correct what it refused; it may be: {names}.",
+            f"{facts.target.title} refused it and did nothing. Correct what it refused; it may be: {names}.",
         )
     return Suggestion(
-        "retry", f"{facts.target_name} refused it and did nothing: have the cause mended, then send it again."
+        "retry", f"{facts.target.title} refused it and did nothing: have the cause mended, then send it again."
     )
 
 
-def _skip(facts: Facts) -> Suggestion:
-    because = f"{facts.target_name} has done it: resume and skip {facts.task_key}, so that it is not done twice."
+def _skip(facts: Step) -> Suggestion:
+    because = f"{facts.target.title} has done it: resume and skip {facts.step}, so that it is not done twice."
     return Suggestion("resolve", because, ResumeMode.SKIP_STEP_ALREADY_DONE)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -13,6 +13,8 @@ from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.order.lifecycle import TaskState
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.policy import FieldRule, Target
+from unstuck.repair.token import ResumeMode
+from unstuck.repair.wording import STATE_OF_STEP, WAY_ON
 
 
 class ActionCode(StrEnum):
@@ -30,6 +32,7 @@ class ActionCode(StrEnum):
 
 ASKS = frozenset({ActionCode.QUERY_BY_KEY, ActionCode.READ_BACK})
 SENDS = frozenset({ActionCode.RETRY, ActionCode.RESEND_SAME_KEY})
+SKIP = WAY_ON[ResumeMode.SKIP_STEP_ALREADY_DONE]
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -52,6 +55,28 @@ class Facts(msgspec.Struct, frozen=True):
     item_tasks: tuple[tuple[str, str], ...]  # (task key, state) of the item and of all that waits for it
     evidence: tuple[Evidence, ...]
     correctable: Mapping[str, FieldRule]
+    titles: Mapping[str, str] = {}  # what the steps are called, by their keys
+
+    @property
+    def step(self) -> str:
+        """What the failed step is called."""
+        return self.named(self.task_key)
+
+    @property
+    def stands(self) -> str:
+        """Where the failed step stands, in words that follow its name."""
+        return STATE_OF_STEP[self.task_state]
+
+    def named(self, key: str) -> str:
+        """What the step of this key is called."""
+        return self.titles.get(key, key)
+
+    @property
+    def found_outside(self) -> str:
+        """That the read-back found the effect, and when, as a part of a sentence."""
+        found = [e for e in self.evidence if e.type is EvidenceType.READ_BACK and e.says == "found"]
+        when = f" of {found[-1].captured_at:%Y-%m-%d %H:%M} UTC" if found else ""
+        return f"{self.step} is done outside: the read-back{when} found it"
 
     @property
     def outcome_unknown(self) -> bool:
@@ -101,11 +126,11 @@ def plan(action: ActionCode, given: Mapping[str, Any], facts: Facts) -> RepairPl
             return RepairPlan(changes=(_moves(facts, "COMPLETED"),))
         case ActionCode.CANCEL_ITEM:
             moves = tuple(
-                {"what": f"task {key}", "before": state, "after": "CANCELLED"}
+                {"what": facts.named(key), "before": state, "after": "CANCELLED"}
                 for key, state in facts.item_tasks
                 if state not in ("COMPLETED", "CANCELLED")
             )
-            done = tuple(f"{key} is done outside and stays" for key in facts.done_outside)
+            done = tuple(f"{facts.named(key)} is done outside and stays" for key in facts.done_outside)
             return RepairPlan(changes=moves, left_outside=done)
 
 
@@ -114,7 +139,7 @@ def require_safe(action: ActionCode, facts: Facts) -> None:
     if action in ASKS:
         return _require_askable(action, facts)
     if facts.running:
-        raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
+        raise Refused("one-call-at-a-time", f"{facts.step} is being called right now; wait for its outcome")
     if action in SENDS:
         return _require_sendable(action, facts)
     if action is ActionCode.CANCEL_ITEM:
@@ -130,43 +155,48 @@ def require_cancellable(facts: Facts) -> None:
     """Nothing that would be cancelled may be in flight or unknown."""
     for key, state in facts.item_tasks:
         if state == "UNKNOWN" and not (key == facts.task_key and facts.proven == "absent"):
-            raise Refused("unknown-locks-cancel", f"{key} may have an effect outside; read back first")
+            _refuse_cancelling(facts, key)
         if state in ("RUNNING", "WAITING_CALLBACK"):
-            raise Refused("one-call-at-a-time", f"{key} is being done by its target; wait for its outcome")
+            raise Refused("one-call-at-a-time", f"{facts.named(key)} is being done by its target; wait for its outcome")
+
+
+def _refuse_cancelling(facts: Facts, key: str) -> NoReturn:
+    if key == facts.task_key and facts.proven == "found":
+        because = f"{facts.found_outside}; cancelling would have to undo it there, which is not built. Instead, {SKIP}"
+        raise Refused("unknown-locks-cancel", because)
+    raise Refused("unknown-locks-cancel", f"{facts.named(key)} may have an effect outside; read back first")
 
 
 def _require_askable(action: ActionCode, facts: Facts) -> None:
     if facts.target.kind == "C":
-        raise Refused("target-cannot-be-asked", f"{facts.target_name} neither honours our key nor can be asked")
+        raise Refused("target-cannot-be-asked", f"{facts.target.title} neither honours our key nor can be asked")
     if action is ActionCode.QUERY_BY_KEY and facts.target.kind != "A":
-        raise Refused("target-has-no-key", f"{facts.target_name} keeps no key of ours; use the read-back")
+        raise Refused("target-has-no-key", f"{facts.target.title} keeps no key of ours; use the read-back")
 
 
 def _require_sendable(action: ActionCode, facts: Facts) -> None:
     if facts.task_state not in (TaskState.FAILED, TaskState.UNKNOWN):
-        raise Refused("nothing-to-send", f"{facts.task_key} is {facts.task_state} and not waiting for a repair")
+        raise Refused("nothing-to-send", f"{facts.step} {facts.stands} and is not waiting for a repair")
     if facts.proven == "found":
-        raise Refused("already-done-outside", "a read-back found the effect; resume with SKIP_STEP_ALREADY_DONE")
+        raise Refused("already-done-outside", f"{facts.found_outside}; do not send it again: {SKIP}")
     if action is ActionCode.RETRY and facts.outcome_unknown:
-        raise Refused("unknown-locks-retry", "nobody knows whether the target acted; read back first")
+        raise Refused("unknown-locks-retry", f"nobody knows whether {facts.target.title} acted; read back first")
     if facts.outcome_unknown and facts.target.kind != "A":
-        raise Refused("unknown-locks-retry", f"{facts.target_name} would act twice; read back first")
+        raise Refused("unknown-locks-retry", f"{facts.target.title} might act twice; read back first")
 
 
 def _require_provably_done(facts: Facts) -> None:
     if facts.task_state not in (TaskState.FAILED, TaskState.UNKNOWN):
-        raise Refused("nothing-to-mark", f"{facts.task_key} is {facts.task_state} and not waiting for a repair")
+        raise Refused("nothing-to-mark", f"{facts.step} {facts.stands} and is not waiting for a repair")
     if facts.task_state is TaskState.UNKNOWN and facts.target.kind != "C" and facts.proven != "found":
         raise Refused("unknown-locks-force-complete", "a read-back must find the effect before it is called done")
 
 
 def _require_dead_identity(facts: Facts) -> None:
     if not facts.correctable:
-        raise Refused("nothing-to-correct", f"{facts.task_type} declares no field that may be corrected")
+        raise Refused("nothing-to-correct", f"{facts.step} has no field that may be corrected")
     if facts.proven == "found":
-        raise Refused(
-            "already-done-outside", "a read-back found the effect of what was sent; new data would add another"
-        )
+        raise Refused("already-done-outside", f"{facts.found_outside}; new data would add another")
     if facts.task_state is TaskState.FAILED or (facts.task_state is TaskState.UNKNOWN and facts.proven == "absent"):
         return
     raise Refused("identity-may-be-live", "corrected data needs a new identity; the old one is not proven dead")
@@ -207,7 +237,7 @@ def _pointed(name: str) -> str:
 
 
 def _moves(facts: Facts, to: str) -> dict[str, Any]:
-    return {"what": f"task {facts.task_key}", "before": facts.task_state.value, "after": to}
+    return {"what": facts.step, "before": facts.task_state.value, "after": to}
 
 
 def _decoded(body: bytes) -> dict[str, Any]:

@@ -24,6 +24,9 @@ class EvidenceType(StrEnum):
     DATA_DIFF = "data_diff"
 
 
+MADE_BY_US = (EvidenceType.READ_BACK, EvidenceType.DATA_DIFF)  # JSON, shown on the page with its values masked
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """One piece: its file by digest, who captured it when, what it is said to prove.
 

@@ -7,14 +7,14 @@ from unstuck.kernel.refusal import Refused
 from unstuck.order.advance import Learned, Shape, follow
 from unstuck.order.lifecycle import TASK_IS_OVER, TaskAction, TaskState
 from unstuck.order.state import Order, Task
-from unstuck.repair.correction import Facts, require_cancellable
+from unstuck.repair.correction import SKIP, Facts, require_cancellable
 from unstuck.repair.token import ResumeMode, ResumeToken
 
 
 def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
     """Refuse a mode whose claim is not proven: done needs a proof of the effect, again needs a proof of none."""
     if facts.running:
-        raise Refused("one-call-at-a-time", f"{facts.task_key} is being called right now; wait for its outcome")
+        raise Refused("one-call-at-a-time", f"{facts.step} is being called right now; wait for its outcome")
     there = facts.proven == "found" or done_outside
     dead = not there and (facts.proven == "absent" or facts.task_state is TaskState.FAILED)
     match mode:
@@ -23,19 +23,28 @@ def require_proof(mode: ResumeMode, facts: Facts, done_outside: bool) -> None:
                 raise Refused("skip-needs-proof", "no read-back found the effect and nobody marked it done outside")
         case ResumeMode.RETRY_FAILED_STEP:
             if there:
-                because = "the effect was found, or marked as done outside; resume with SKIP_STEP_ALREADY_DONE"
-                raise Refused("already-done-outside", because)
+                raise Refused("already-done-outside", f"{_there(facts)}; do not do it again: {SKIP}")
             if not dead and facts.target.kind != "A":
-                raise Refused("unknown-locks-retry", "the outcome is unknown; read back first")
+                raise Refused(
+                    "unknown-locks-retry", f"nobody knows whether {facts.target.title} acted; read back first"
+                )
         case ResumeMode.REPLAN_FROM_STEP:
+            if there:
+                raise Refused(
+                    "unknown-locks-replan", f"{_there(facts)}; going on from it would do it twice. Instead, {SKIP}"
+                )
             if not dead:
-                raise Refused("unknown-locks-replan", "an effect may exist outside; read back first")
+                raise Refused("unknown-locks-replan", f"{facts.step} may have an effect outside; read back first")
         case ResumeMode.CANCEL_ITEM:
             require_cancellable(facts)
         case ResumeMode.COMPENSATE_AND_CLOSE:
             require_cancellable(facts)
             if done := facts.done_outside or (facts.task_key,) * done_outside:
-                raise Refused("compensation-unknown", f"no task type declares how to compensate: {', '.join(done)}")
+                raise Refused("compensation-unknown", f"nothing says how to undo {'; '.join(map(facts.named, done))}")
+
+
+def _there(facts: Facts) -> str:
+    return facts.found_outside if facts.proven == "found" else f"{facts.step} was marked as done outside"
 
 
 def require_step(mode: ResumeMode, facts: Facts | None, planned: bool) -> None:

@@ -9,14 +9,13 @@ import msgspec
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Missing
 from unstuck.policy.masking import Mask
-from unstuck.repair.evidence import Evidence, EvidenceType
+from unstuck.repair.evidence import MADE_BY_US, Evidence
 from unstuck.service.ports import Ports
 from unstuck.service.shown import Callback, CaseView, OrderRow
 from unstuck.service.views import callbacks_in, case_in, order_shown
 from unstuck.store import look
 from unstuck.store.unit import Unit
 
-MADE_BY_US = (EvidenceType.READ_BACK, EvidenceType.DATA_DIFF)
 INLINE_BYTES, INLINE_FILES = 20_000, 20
 
 

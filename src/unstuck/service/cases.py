@@ -18,6 +18,7 @@ from unstuck.policy.pack import Pack
 from unstuck.repair.correction import Facts
 from unstuck.repair.evidence import EvidenceType
 from unstuck.repair.resume import cancelled_with
+from unstuck.repair.wording import step_names
 from unstuck.service import once
 from unstuck.service.done import CaseDone, case_done
 from unstuck.service.ports import Ports
@@ -134,6 +135,7 @@ async def step_facts(
         item_tasks=tuple(_state(shape.plan.tasks[n], tasks[n]) for n in cancelled_with(shape, task.no)),
         evidence=current,
         correctable=pack.document.correctable.get(planned.type, {}),
+        titles=step_names((one.key, pack.document.task_types[one.type].title) for one in shape.plan.tasks),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from unstuck.kernel.canonical import digest
 from unstuck.kernel.ids import rfc3339
 from unstuck.kernel.refusal import Invalid
+from unstuck.service.messages import found_openly, veiled
 from unstuck.service.ports import Ports
 from unstuck.service.shown import CasePage, OrderPage
 from unstuck.service.views import case_shown, order_shown
@@ -36,8 +37,12 @@ async def cases(ports: Ports, wanted: case_list.Wanted, shape: Shape) -> CasePag
     """A page of cases, with the sources that are silent: without them an empty list would look like good health."""
     async with ports.store.reading(ports.now()) as unit:
         rows, told = await case_rows(unit, wanted, shape)
+        open_ones = await found_openly(unit, ports, rows, wanted.text)
+        if shape.counted:
+            told["count"] -= len(rows) - len(open_ones)
+        shown = await veiled(unit, ports, open_ones)
         silent = await look.silent_sources(unit)
-    return CasePage(cases=_rows(map(case_shown, rows), shape), silent_sources=silent, **told)
+    return CasePage(cases=_rows(map(case_shown, shown), shape), silent_sources=silent, **told)
 
 
 async def case_rows(unit: Unit, wanted: case_list.Wanted, shape: Shape) -> tuple[Sequence[Any], dict[str, Any]]:

@@ -56,7 +56,7 @@ class OrderDesk(msgspec.Struct, frozen=True, kw_only=True):
     """One order with what this actor may do to it now.
 
     `left_outside`: what an abort would leave to be undone, or what one has left; `not_begun`: steps of which nothing
-    was sent; `seen`: the last event that is shown.
+    was sent; `seen`: the last event that is shown; `queues`: the pack's words for queues.
     """
 
     view: OrderView
@@ -66,6 +66,7 @@ class OrderDesk(msgspec.Struct, frozen=True, kw_only=True):
     left_outside: tuple[CleanUp, ...]
     not_begun: int
     seen: int
+    queues: Mapping[str, str]
 
 
 async def order_list_of(ports: Ports, wanted: WantedOrders, shape: Shape) -> OrderList:
@@ -96,6 +97,7 @@ async def order_desk(ports: Ports, order_id: UUID, actor: Actor) -> OrderDesk:
         left_outside=tuple(left),
         not_begun=sum(task.attempt == 0 for task in tasks),
         seen=view.timeline[-1].seq if view.timeline else 0,
+        queues={name: queue.title for name, queue in ports.book.current.fallout.queues.items()},
     )
 
 

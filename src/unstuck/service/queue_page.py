@@ -1,18 +1,23 @@
 """One page of the triage queue: its rows, or what the list holds in groups, with numbers and signs of life."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
+from unstuck.fallout.case import Case, evolve
+from unstuck.fallout.events import LINKED
+from unstuck.fallout.lifecycle import CaseState
 from unstuck.kernel.actor import Actor
 from unstuck.service import counts, lists
 from unstuck.service.counts import Tally
 from unstuck.service.lists import Shape
+from unstuck.service.messages import found_openly
 from unstuck.service.ports import Ports
-from unstuck.service.queue_rows import QueueRow, read_rows
+from unstuck.service.queue_rows import QueueRow, case_in, read_rows
+from unstuck.service.queue_views import DECIDED, met
 from unstuck.store import case_list, queue
 from unstuck.store.case_list import Wanted
 from unstuck.store.queue import Counted, Pulse
@@ -79,7 +84,26 @@ async def rows_of(ports: Ports, ids: Sequence[UUID], wanted: Wanted | None, who:
     """These cases as they are now, and whether each is (still) what is wanted."""
     async with ports.store.reading(ports.now()) as unit:
         fitting = await case_list.conditions(unit, wanted) if wanted is not None else ()
-        return await read_rows(ports, await queue.rows(unit, ids, fitting), who)
+        return await read_rows(ports, unit, await queue.rows(unit, ids, fitting), who)
+
+
+async def were_in(ports: Ports, ids: Collection[UUID], wanted: Wanted, leaf: int) -> set[UUID]:
+    """Those of these cases of a list that were in it already before what is sealed from `leaf` on happened."""
+    async with ports.store.reading(ports.now()) as unit:
+        told = await queue.history(unit, list(ids), leaf)
+        now = {row["id"]: case_in(row) for row in await queue.rows(unit, list(ids))}
+    return {id for id, case in now.items() if _was_in(case, [one for one in told if one["stream"] == id], wanted)}
+
+
+def _was_in(case: Case, told: Sequence[Any], wanted: Wanted) -> bool:
+    seen = [one for one in told if one["seen"]]
+    case.state = CaseState.DETECTED
+    for name in DECIDED:
+        setattr(case, name, "")
+    for one in seen:
+        evolve(case, one["type"], one["by"], one["at"], msgspec.json.decode(one["data"]))
+    since = any(one["type"] == LINKED.name and not one["seen"] for one in told)
+    return bool(seen) and met(wanted, case, linked=not since)
 
 
 async def known_rows(ports: Ports, numbers: Sequence[int]) -> dict[UUID, UUID | None]:
@@ -97,8 +121,10 @@ async def _list(ports: Ports, unit: Unit, wanted: Wanted, place: Place, who: Act
         page.older = told["next"] or ""
         if place.after and rows:
             page.newer = lists.cursor_at(wanted, lists.turned(shape), rows[0])
-    page.rows = await _in_order(ports, unit, [row["id"] for row in rows], who)
-    page.counted, page.complete = Counted(told["count"], told["more_than"]), told["complete"]
+    open_ones = await found_openly(unit, ports, rows, wanted.text)
+    page.rows = await _in_order(ports, unit, [row["id"] for row in open_ones], who)
+    counted = told["count"] - (len(rows) - len(open_ones))
+    page.counted, page.complete = Counted(counted, told["more_than"]), told["complete"]
 
 
 async def _backwards(
@@ -128,7 +154,7 @@ async def _group(ports: Ports, unit: Unit, wanted: Wanted, place: Place, who: Ac
 
 
 async def _in_order(ports: Ports, unit: Unit, ids: Sequence[UUID], who: Actor) -> list[QueueRow]:
-    found = {row.id: row for row in await read_rows(ports, await queue.rows(unit, ids), who)}
+    found = {row.id: row for row in await read_rows(ports, unit, await queue.rows(unit, ids), who)}
     return [found[id] for id in ids]
 
 

@@ -7,21 +7,23 @@ from uuid import UUID
 
 import msgspec
 
+from unstuck.fallout.case import Case
 from unstuck.fallout.classify import TRIAGE
 from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseState
 from unstuck.kernel.actor import Actor
+from unstuck.order.lifecycle import TaskState
+from unstuck.order.plan import PlannedTask
 from unstuck.policy.grant import may
 from unstuck.policy.pack import Pack
+from unstuck.policy.suggestion import suggest
+from unstuck.repair.evidence import Evidence
+from unstuck.repair.policy import FieldRule, Target
+from unstuck.service.messages import messages
 from unstuck.service.ports import Ports
 from unstuck.store.case_list import UNKNOWN_OUTCOME
+from unstuck.store.unit import Unit
 
-ASKS = {"A": "query_by_key", "B": "read_back", "C": "ask_person"}
-STEPS = {
-    CaseState.QUEUED: "assign",
-    CaseState.ASSIGNED: "start",
-    CaseState.CORRECTION_PROPOSED: "apply",
-    CaseState.VERIFYING: "resolve",
-}
+LONGEST = 300  # characters of an error, as in the statement
 AS_IT_IS = (
     "id", "version", "code", "reason", "step", "system", "operation", "item", "raw_code", "error", "queue", "owner", "source",
     "correlation_id", "recoverability", "detected_at", "touched_at", "received_at", "promised_at", "repeats", "resolution",
@@ -30,7 +32,8 @@ AS_IT_IS = (
 
 
 class QueueRow(msgspec.Struct, kw_only=True):
-    """One case in the queue. Titles are the pack's words; `next` names the one obvious way on, empty without one.
+    """One case in the queue. Titles are the pack's words; `next` and `then` are the actions that its page suggests
+    (empty: to wait; None: it is closed).
 
     Without `fits` it is no longer what the page was asked for. `may`: what this person may do with it from here.
     """
@@ -66,7 +69,8 @@ class QueueRow(msgspec.Struct, kw_only=True):
     attempts: int
     repeats: int
     unknown: bool
-    next: str
+    next: str | None
+    then: str
     last_type: str
     last_by: str
     resolution: str
@@ -79,11 +83,13 @@ class QueueRow(msgspec.Struct, kw_only=True):
         return self.state not in CASE_IS_RESOLVED
 
 
-async def read_rows(ports: Ports, found: Sequence[Any], who: Actor) -> list[QueueRow]:
-    """These rows of the store, each in the words of the pack it was classified with."""
+async def read_rows(ports: Ports, unit: Unit, found: Sequence[Any], who: Actor) -> list[QueueRow]:
+    """These rows of the store, each in the words of the pack it was classified with; what is sensitive is hidden."""
+    said = await messages(unit, ports, [row["id"] for row in found if row["error"]])
+    found = [{**row, "error": said.get(row["id"], "")[:LONGEST]} for row in found]
     packs = {hash: await ports.book.pack(hash) for hash in {row["pack"] for row in found}}
     words = {hash: _Words(pack) for hash, pack in packs.items()}
-    return [_row(row, words[row["pack"]], who) for row in found]
+    return [_row(row, words[row["pack"]], await _planned(ports, row), who) for row in found]
 
 
 class _Words:
@@ -107,13 +113,30 @@ class _Words:
         known = self.pack.fallout.queues.get(name)
         return known.title if known else name
 
-    def ask(self, system: str) -> str:
-        target = self.pack.document.targets.get(system)
-        return ASKS[target.kind] if target else "ask_person"
+
+class _Step(msgspec.Struct, frozen=True):
+    """A failed step as far as a list knows it: enough to suggest an action, not to say why (it reads no evidence)."""
+
+    step: str
+    target: Target
+    task_state: TaskState
+    running: bool
+    proven: str
+    correctable: Mapping[str, FieldRule]
+    evidence: tuple[Evidence, ...] = ()
 
 
-def _row(row: Mapping[str, Any], words: _Words, who: Actor) -> QueueRow:
+async def _planned(ports: Ports, row: Mapping[str, Any]) -> PlannedTask | None:
+    """The step of the plan that a case is about; None for one that has no step of ours."""
+    if row["plan"] is None or row["task"] is None:
+        return None
+    no: int = row["task"]
+    return (await ports.book.shape(row["plan"])).plan.tasks[no]
+
+
+def _row(row: Mapping[str, Any], words: _Words, planned: PlannedTask | None, who: Actor) -> QueueRow:
     state = CaseState(row["state"])
+    following = suggest(case_in(row), _step(row, planned, words.pack), marked=row["marked"])
     unknown = state not in CASE_IS_RESOLVED and _is_unknown(row)
     return QueueRow(
         **{name: row[name] for name in AS_IT_IS},
@@ -128,7 +151,8 @@ def _row(row: Mapping[str, Any], words: _Words, who: Actor) -> QueueRow:
         severity=row["severity_hint"],
         attempts=row["attempts"] or 0,
         unknown=unknown,
-        next=_next(row, state, words, unknown=unknown),
+        next=following.action if following else None,
+        then=following.then if following else "",
         last_type=row["last_type"] or "",
         last_by=row["last_by"] or "",
         may=_may(state, words.pack, who),
@@ -142,12 +166,23 @@ def _is_unknown(row: Mapping[str, Any]) -> bool:
     return bool(row["recoverability"] == UNKNOWN_OUTCOME)
 
 
-def _next(row: Mapping[str, Any], state: CaseState, words: _Words, *, unknown: bool) -> str:
-    if unknown:
-        return words.ask(row["system"])
-    if state not in CASE_IS_RESOLVED and row["task_state"] == "UNKNOWN":
-        return f"proven_{row['proven']}"
-    return STEPS.get(state, "")
+def case_in(row: Mapping[str, Any]) -> Case:
+    """The case that a row of the queue is about; of its raw message only what the row has."""
+    own = {name: row[name] for name in Case.__struct_fields__ if name not in ("state", "raw_message")}
+    return Case(**own, state=CaseState(row["state"]), raw_message=row["error"])
+
+
+def _step(row: Mapping[str, Any], planned: PlannedTask | None, pack: Pack) -> _Step | None:
+    if planned is None:
+        return None
+    return _Step(
+        step=planned.key,
+        target=pack.document.targets[planned.target],
+        task_state=TaskState(row["task_state"]),
+        running=row["running"],
+        proven=row["proven"] or "",
+        correctable=pack.document.correctable.get(planned.type, {}),
+    )
 
 
 def _may(state: CaseState, pack: Pack, who: Actor) -> tuple[str, ...]:

@@ -9,11 +9,11 @@
 | waiting    | open cases that wait for somebody outside        |                                       |
 | repair     | open cases with a repair under way               |                                       |
 | resolved   | cases that are over, last changed first          |                                       |
-| support    | open cases as customers feel them                | support                               |
+| support    | open cases, whose customers wait longest first   | support                               |
 | fulfilment | open cases as steps of an owner group            | repair-agent                          |
-| engineering | open cases with what the systems said           | engineer                              |
+| engineering | open cases of platform, configuration, catalogue | engineer                             |
 | finance    | open cases of billing and pricing                | finance                               |
-| manager    | open cases, the oldest first                     | fallout-manager, operations-manager   |
+| manager    | open cases by queue, the oldest of each first    | fallout-manager, operations-manager   |
 | auditor    | every case, last changed first                   | auditor                               |
 """
 
@@ -23,19 +23,20 @@ from typing import Any
 
 import msgspec
 
+from unstuck.fallout.case import Case
 from unstuck.fallout.lifecycle import CaseState
 from unstuck.fallout.published import Leaf
 from unstuck.kernel.actor import Actor
-from unstuck.store.case_list import NOT_RESOLVED, RESOLVED, UNKNOWN_OUTCOME, Wanted
+from unstuck.store.case_list import NOT_RESOLVED, RESOLVED, REVENUE, UNKNOWN_OUTCOME, UNOWNED, Wanted
 
 AGENT = ("number", "state", "what", "where", "order", "queue", "age", "promised")
 WIDE = (
     "number", "state", "what", "code", "where", "item", "error", "order", "customer", "queue", "owner", "severity", "age",
     "promised", "retries", "next", "changed", "may",
 )  # fmt: skip
-UNOWNED = ("DETECTED", "CLASSIFIED", "QUEUED")
 WAITING = tuple(state.value for state in CaseState if state.startswith("WAITING_"))
 UNDER_REPAIR = ("CORRECTION_PROPOSED", "APPROVAL_REQUIRED", "CORRECTION_APPLIED", "VERIFYING")
+TECHNICAL = ("platform", "configuration", "catalog", "")  # and what nothing is known of yet
 NEWEST, OLDEST, LAST_CHANGED = "-detected_at", "detected_at", "-touched_at"
 
 
@@ -44,13 +45,17 @@ ME, ENGINE, OPEN = "me", "engine", "open"
 
 
 class View(msgspec.Struct, frozen=True):
-    """One view. `mine`: owned by who looks. `role`: whether it is how one kind of people look at all of it."""
+    """One view. `mine`: owned by who looks. `role`: whether it is how one kind of people look at all of it.
+
+    `group` is what it is shown by as long as nobody asks for something else.
+    """
 
     name: str
     columns: tuple[str, ...] = AGENT
     states: tuple[str, ...] = NOT_RESOLVED
     equals: Mapping[str, tuple[str, ...]] = {}
     sort: str = NEWEST
+    group: str = ""
     mine: bool = False
     role: bool = False
 
@@ -65,21 +70,24 @@ _VIEWS = (
     View(
         "resolved", ("number", "state", "what", "order", "resolution", "age", "changed"), RESOLVED, sort=LAST_CHANGED
     ),
-    View("support", ("number", "state", "order", "what", "age", "promised", "queue", "changed"), role=True),
+    View(
+        "support", ("number", "state", "order", "what", "age", "promised", "queue", "changed"), sort=OLDEST, role=True
+    ),
     View(
         "fulfilment", ("number", "state", "where", "order", "queue", "age", "promised", "next"),
         role=True,
     ),
     View(
         "engineering", ("number", "state", "where", "error", "code", "retries", "correlation", "source", "age", "changed"),
-        role=True,
+        equals={"domain": TECHNICAL}, role=True,
     ),
     View(
         "finance", ("number", "state", "what", "order", "customer", "queue", "age", "promised"),
-        equals={"domain": ("billing", "pricing")}, role=True,
+        equals={"domain": REVENUE}, role=True,
     ),
     View(
-        "manager", ("number", "state", "what", "queue", "age", "promised", "retries", "changed"), sort=OLDEST, role=True
+        "manager", ("number", "state", "what", "queue", "age", "promised", "retries", "changed"), sort=OLDEST, group="queue",
+        role=True,
     ),
     View(
         "auditor", ("number", "state", "what", "order", "resolution", "owner", "age", "changed"), (), sort=LAST_CHANGED,
@@ -107,6 +115,8 @@ CHANGES = {
     "customer": frozenset({"order-linked"}),
     "product": frozenset({"order-linked"}),
 }
+
+DECIDED = ("owner", "code", "domain", "recoverability", "queue")  # what events say anew of a case, beside its state
 
 
 def default_for(who: Actor) -> View:
@@ -146,6 +156,17 @@ def may_bring_in(wanted: Wanted, leaf: Leaf) -> bool:
     if any(kind in CHANGES.get(name, ()) for name in wanted.equals):
         return True
     return bool(wanted.states) and _is_part(wanted.states) and "to" in leaf.data
+
+
+def met(wanted: Wanted, case: Case, *, linked: bool) -> bool:
+    """Whether a case as it once was met what can change of a list; `linked`: its order had been found by then."""
+    by_order = wanted.orders is not None or "product" in wanted.equals
+    by_order = by_order or case.customer not in wanted.equals.get("customer", (case.customer,))
+    if by_order and not linked:
+        return False
+    if wanted.states and case.state not in wanted.states:
+        return False
+    return all(getattr(case, name) in wanted.equals[name] for name in DECIDED if name in wanted.equals)
 
 
 def _is_part(states: Collection[Any]) -> bool:

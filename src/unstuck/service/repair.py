@@ -15,6 +15,7 @@ from unstuck.order import events
 from unstuck.order.advance import Learned, follow
 from unstuck.order.lifecycle import TaskAction, TaskState
 from unstuck.order.plan import command_key
+from unstuck.policy.grant import titles_of
 from unstuck.policy.masking import Mask
 from unstuck.repair.correction import ASKS, SENDS, ActionCode, Correction, Facts, RepairPlan, plan, require_safe
 from unstuck.repair.evidence import Evidence, EvidenceType
@@ -266,7 +267,7 @@ def _require_role(desk: Desk, action: ActionCode, actor: Actor) -> None:
     definition = desk.pack.document.actions[action]
     if not actor.roles & set(definition.roles):
         desk.grant.require(action)
-        raise Refused("role", f"{definition.title} is for {', '.join(definition.roles)}")
+        raise Refused("role", f"{definition.title} is for {titles_of(definition.roles, desk.pack)}")
 
 
 def _action(desk: Desk, proposal: Proposal) -> tuple[ActionCode, Facts]:

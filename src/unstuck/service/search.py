@@ -1,32 +1,38 @@
 """One box for everything that can be called by a name, or by what a system said when it failed (workbench: search).
 
-Names are looked up; error texts are looked for in the newest cases, as far as one walk goes. So a search costs the same
-however much there is, and says when it has not looked at everything.
+Names are looked up, and so are open cases by what we call their failure; error texts are looked for in the newest cases,
+as far as one walk goes. So a search costs the same however much there is, and says when it has not looked at everything.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from unstuck.fallout.classify import TRIAGE
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.ids import as_id, as_number, rfc3339
 from unstuck.kernel.refusal import Invalid
 from unstuck.policy.grant import may
+from unstuck.policy.pack import Pack
 from unstuck.service import lists
 from unstuck.service.lists import Shape
+from unstuck.service.messages import found_openly, veiled
 from unstuck.service.ports import Ports
 from unstuck.store import search as store
-from unstuck.store.case_list import Wanted
+from unstuck.store.case_list import NOT_RESOLVED, Wanted
 from unstuck.store.unit import Unit
 from unstuck.store.walk import WALKED
 
 LONGEST = 200
 SHOWN = 20  # of each kind; who needs more has the lists
+MEANT = 3  # letters from which on a part of a code or of its title is enough
 AROUND = 70  # characters of a long text on either side of what was found
 UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-Why = Literal["number", "id", "external_id", "customer", "order", "call", "callback", "report", "correlation", "error"]
+Why = Literal[
+    "number", "id", "external_id", "customer", "order", "call", "callback", "report", "correlation", "error", "code"
+]
 Kind = Literal["order", "case"]
 PREFIX = {"order": "ORD-", "case": "FC-"}
 
@@ -72,7 +78,7 @@ async def find(ports: Ports, text: str, actor: Actor) -> Found:
         if wanted and orders:
             groups.append(_group("orders", await _orders(unit, wanted)))
         if wanted and cases:
-            hits, complete = await _cases(unit, wanted)
+            hits, complete = await _cases(ports, unit, wanted, _titles(pack))
             groups.append(_group("cases", hits))
         if wanted:
             rows = await store.messages_called(unit, wanted, sorted(pack.document.targets), SHOWN + 1)
@@ -132,14 +138,31 @@ def _order(row: Any, wanted: str, number: int | None) -> Hit:
     return Hit(kind="order", name=name, state=row["state"], why=why, parts=parts(text, wanted), at=at)
 
 
-async def _cases(unit: Unit, wanted: str) -> tuple[list[Hit], bool]:
+async def _cases(ports: Ports, unit: Unit, wanted: str, titles: Mapping[str, str]) -> tuple[list[Hit], bool]:
+    newest = Shape("-detected_at", limit=SHOWN + 1)
     numbered = await store.case_numbered(unit, number) if (number := _digits(wanted)) is not None else ()
-    rows, told = await lists.case_rows(unit, Wanted(text=wanted), Shape("-detected_at", limit=SHOWN + 1))
-    once = {row["id"]: row for row in (*numbered, *rows)}
-    return [_case(row, wanted, number) for row in once.values()], bool(told["complete"])
+    rows, told = await lists.case_rows(unit, Wanted(text=wanted), newest)
+    coded, _ = await lists.case_rows(unit, Wanted({"code": _codes(wanted, titles)}, NOT_RESOLVED), newest)
+    rows = await found_openly(unit, ports, rows, wanted)
+    found = sorted((*rows, *coded), key=lambda row: (row["detected_at"], row["id"]), reverse=True)
+    once = {row["id"]: row for row in (*numbered, *found)}
+    shown = await veiled(unit, ports, list(once.values()))
+    return [_case(row, wanted, number, titles) for row in shown], bool(told["complete"])
 
 
-def _case(row: Any, wanted: str, number: int | None) -> Hit:
+def _titles(pack: Pack) -> dict[str, str]:
+    """What our codes are called; the first title of a code counts, as on the page of a case."""
+    return {row.code: row.title for row in (TRIAGE, *reversed(pack.fallout.mappings))}
+
+
+def _codes(wanted: str, titles: Mapping[str, str]) -> tuple[str, ...]:
+    """The codes that may be meant: that very one, which an older pack may have given, and those called like that."""
+    near = wanted.lower()
+    called = [code for code, title in titles.items() if near in code.lower() or near in title.lower()]
+    return tuple(sorted({wanted, wanted.upper(), *(called if len(wanted) >= MEANT else ())}))
+
+
+def _case(row: Any, wanted: str, number: int | None, titles: Mapping[str, str]) -> Hit:
     name = f"FC-{row['number']}"
     why, text = _why(
         wanted,
@@ -149,6 +172,8 @@ def _case(row: Any, wanted: str, number: int | None) -> Hit:
         ("customer", row["customer"]),
         ("error", row["raw_code"]),
         ("error", row["raw_message"]),
+        ("code", row["code"]),
+        ("code", titles.get(row["code"], "")),
     )
     at = rfc3339(row["detected_at"])
     return Hit(kind="case", name=name, state=row["state"], why=why, parts=parts(text, wanted), at=at)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
 from unstuck.kernel.refusal import Invalid, Missing
@@ -14,6 +15,7 @@ from unstuck.kernel.strict import NOT_JSON
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
 from unstuck.order.plan import OrderDraft
 from unstuck.order.tmf import all_waits
+from unstuck.service.messages import messages
 from unstuck.service.ports import Ports
 from unstuck.store import service_orders as store
 from unstuck.store.service_orders import Found
@@ -78,6 +80,7 @@ class Told(msgspec.Struct):
     id: UUID
     number: int
     external_id: str
+    source: str
     state: OrderState
     version: int
     item_states: list[ItemState]
@@ -123,30 +126,35 @@ Match = Callable[[Told], bool]
 Key = Callable[[Told], Any]
 
 
-async def told(ports: Ports, order_id: UUID) -> Told:
-    """One order; Missing when there is none."""
-    found = await many(ports, [order_id])
+async def told(ports: Ports, order_id: UUID, seen_by: str) -> Told:
+    """One order; Missing when there is none. Who sent it is shown all of it, anybody else what is not sensitive."""
+    found = await many(ports, [order_id], seen_by)
     if not found:
         raise Missing(f"order {order_id}")
     return found[0]
 
 
-async def many(ports: Ports, ids: Sequence[UUID]) -> list[Told]:
+async def many(ports: Ports, ids: Sequence[UUID], seen_by: str) -> list[Told]:
     """These orders, in this order."""
     async with ports.store.reading(ports.now()) as unit:
-        return await _load(ports, unit, ids)
+        return await _shown(ports, unit, ids, seen_by)
 
 
-async def page(ports: Ports, wanted: Found, offset: int, limit: int) -> Page:
+async def page(ports: Ports, wanted: Found, offset: int, limit: int, seen_by: str) -> Page:
     """A page of what the columns alone decide."""
     async with ports.store.reading(ports.now()) as unit:
         waits = await _waiting(ports, unit, wanted)
         ids = await store.found(unit, wanted, waits, offset, limit)
-        return Page(await _load(ports, unit, ids), await store.counted(unit, wanted, waits))
+        return Page(await _shown(ports, unit, ids, seen_by), await store.counted(unit, wanted, waits))
 
 
-async def walk(ports: Ports, wanted: Found, match: Match, key: Key | None, offset: int, limit: int) -> Page:
-    """A page of what must be read to be decided: at most WALK_LIMIT orders, else Invalid says how to ask for less."""
+async def walk(
+    ports: Ports, wanted: Found, match: Match, key: Key | None, offset: int, limit: int, seen_by: str
+) -> Page:
+    """A page of what must be read to be decided: at most WALK_LIMIT orders, else Invalid says how to ask for less.
+
+    It is decided by what is shown, so nobody finds an order by a value that is hidden from them.
+    """
     async with ports.store.reading(ports.now()) as unit:
         waits = await _waiting(ports, unit, wanted)
         ids = await store.found(unit, wanted, waits, 0, WALK_LIMIT + 1)
@@ -158,12 +166,12 @@ async def walk(ports: Ports, wanted: Found, match: Match, key: Key | None, offse
             raise Invalid(because)
         fit: list[tuple[Any, UUID]] = []
         for start in range(0, len(ids), CHUNK):
-            chunk = await _load(ports, unit, ids[start : start + CHUNK])
+            chunk = await _shown(ports, unit, ids[start : start + CHUNK], seen_by)
             fit += [(key(one) if key else None, one.id) for one in chunk if match(one)]
         if key:
             fit.sort(key=lambda pair: pair[0])
         wanted_ids = [id for _, id in fit[offset : offset + limit]]
-        return Page(await _load(ports, unit, wanted_ids), len(fit))
+        return Page(await _shown(ports, unit, wanted_ids, seen_by), len(fit))
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -232,6 +240,21 @@ async def _waiting(ports: Ports, unit: Unit, wanted: Found) -> list[UUID]:
     return found
 
 
+async def _shown(ports: Ports, unit: Unit, ids: Sequence[UUID], seen_by: str) -> list[Told]:
+    """These orders without the sensitive values of those that somebody else sent."""
+    orders, mask = await _load(ports, unit, ids), ports.book.mask()
+    others = [order for order in orders if order.source != seen_by] if mask.hides else []
+    said = await messages(unit, ports, [case.id for order in others for case in order.cases])
+    for order in others:
+        mask = ports.book.mask()
+        mask.learn((msgspec.json.encode(order.draft), msgspec.json.encode(order.came)))
+        order.came, order.words = mask.value(order.came), mask.value(order.words)
+        items = [replace(item, characteristics=mask.value(item.characteristics)) for item in order.draft.items]
+        order.draft = replace(order.draft, items=type(order.draft.items)(items))
+        order.cases = [replace(case, raw_message=said[case.id]) for case in order.cases]
+    return orders
+
+
 async def _load(ports: Ports, unit: Unit, ids: Sequence[UUID]) -> list[Told]:
     rows = {row["id"]: _told(row) for row in await store.orders(unit, ids)} if ids else {}
     if not rows:
@@ -265,6 +288,7 @@ def _told(row: Any) -> tuple[Told, str]:
         id=row["id"],
         number=row["number"],
         external_id=row["external_id"],
+        source=row["source"],
         state=OrderState(row["state"]),
         version=row["version"],
         item_states=[ItemState(state) for state in row["item_states"]],

@@ -177,7 +177,7 @@ def _too_many(wait: timedelta) -> TooMany:
 
 
 def _subject_of_address(address: str) -> str:
-    return _digest(f"address\0{address}")
+    return _digest(f"address\0{rules.network(address)}")
 
 
 def _digest(text: str) -> str:

@@ -1,7 +1,7 @@
 """The live stream: one look at the database for all who listen, sealed leaves in their order, nothing held for the slow."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import islice
 
@@ -16,7 +16,7 @@ from unstuck.store.unit import is_away
 
 KEPT = 1000  # leaves that those who keep up share
 PAGE = 200  # leaves read at once for one who does not
-LISTENERS = 500
+LISTENERS, OF_ONE = 500, 50  # streams of a process, and of one who listens
 LOOK_S = 0.1
 BEAT_S = 15.0
 MayGoOn = Callable[[], Awaitable[bool]]
@@ -32,7 +32,7 @@ class Feed:
         self._news = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._broken: BaseException | None = None
-        self.listeners = 0
+        self._of: Counter[str] = Counter()  # open streams, by who listens
         self.closed = False
 
     def close(self) -> None:
@@ -40,23 +40,31 @@ class Feed:
         self.closed = True
         self._news.set()
 
-    async def join(self) -> None:
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return self._of.total()
+
+    async def join(self, who: Actor) -> None:
         """Begin to listen; refused when too many do."""
-        self.require_room()
-        self.listeners += 1
+        self.require_room(who)
+        self._of[who.id] += 1
         if self._looking is None or self._looking.done():
             self._recent.clear()
             self._next, self._broken = -1, None
             self._looking = asyncio.create_task(self._look())
 
-    def require_room(self) -> None:
+    def require_room(self, who: Actor) -> None:
         """Refuse when too many listen: to be asked before an answer begins, which can only break off later."""
+        if self._of[who.id] >= OF_ONE:
+            raise Refused("busy", f"{OF_ONE} streams of yours are open here already; close some")
         if self.listeners >= LISTENERS:
             raise Refused("busy", f"{LISTENERS} streams are open here already; try again later")
 
-    def leave(self) -> None:
+    def leave(self, who: Actor) -> None:
         """Listen no longer."""
-        self.listeners -= 1
+        self._of[who.id] -= 1
+        self._of += Counter()  # who has none left is forgotten
 
     @property
     def news(self) -> asyncio.Event:
@@ -158,7 +166,7 @@ async def listen(
     The id of a message is its leaf; of several events of one leaf the last carries it, so that none is lost when
     the connection is cut between them.
     """
-    await feed.join()
+    await feed.join(actor)
     patrol = Patrol(may_go_on, beat_s)
     try:
         yield b"retry: 1000\n\n"
@@ -172,7 +180,7 @@ async def listen(
             if not page and not await patrol.heard(news):
                 yield b": beat\n" + (b"id: %d\n\n" % (first - 1) if first else b"\n")
     finally:
-        feed.leave()
+        feed.leave(actor)
 
 
 def _message(ports: Ports, leaf: Leaf, actor: Actor, globs: Sequence[str]) -> bytes:

@@ -1,7 +1,6 @@
 """What people and systems are shown of one order or one case, read in one consistent view."""
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,19 +12,20 @@ from unstuck.fallout.ending import Standing, endings
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
 from unstuck.kernel.actor import Actor, Verdict
 from unstuck.kernel.ids import as_id, as_number, rfc3339
-from unstuck.kernel.refusal import Missing, Refused
+from unstuck.kernel.refusal import Missing
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
 from unstuck.order.plan import Plan, PlannedTask
 from unstuck.order.state import Order
 from unstuck.policy.grant import allowed
-from unstuck.policy.masking import Mask
+from unstuck.policy.masking import FILES, Mask
 from unstuck.policy.pack import Pack
 from unstuck.policy.suggestion import suggest
 from unstuck.repair.correction import ActionCode, Facts
-from unstuck.repair.evidence import Evidence
+from unstuck.repair.evidence import MADE_BY_US, Evidence
 from unstuck.repair.token import ResumeToken
 from unstuck.service import shown
 from unstuck.service.cases import step_facts
+from unstuck.service.messages import teach
 from unstuck.service.ports import Ports
 from unstuck.service.shown import CaseRow, CaseView, Graph, OrderRow, OrderView
 from unstuck.store import look
@@ -33,8 +33,6 @@ from unstuck.store.rows import CorrectionRow
 from unstuck.store.unit import Unit, case_of
 
 CLOSED = tuple(state.value for state in CASE_IS_RESOLVED)
-SHOWN_BYTES = 100_000
-REVEALED_FOR = timedelta(minutes=10)  # how long who had a case revealed may have its files
 AS_IT_IS = (
     "id", "version", "order_id", "item", "step", "reason", "system", "operation", "code", "domain", "recoverability",
     "queue", "owner", "repeats", "resolution", "resolved_by", "raw_code", "raw_message", "source", "order_ref",
@@ -59,11 +57,14 @@ async def case_in(unit: Unit, ports: Ports, case_id: UUID, actor: Actor, mask: M
     corrections = await unit.corrections(case_id)
     standing = await _standing(unit, case, facts, order, corrections)
     may, may_not = _actions(allowed(case, facts, actor, pack).verdicts, pack, facts)
+    attempts = await look.attempts(unit, order.id, case.task) if order else ()
+    await teach(unit, [case_id], mask)
+    mask.learn(_said([*attempts, *corrections]))
     view = CaseView(
         **_case_fields(row),
         order_number=f"ORD-{order.number}" if order else None,
         title=_title(pack, case.code),
-        raw=shown.Raw(case.raw_code, case.raw_message, case.raw_sha256, _text(mask.body(row["raw"]))),
+        raw=shown.Raw(case.raw_code, case.raw_message, case.raw_sha256, _text(mask.body(row["raw"][: look.CUT]))),
         task_state=facts.task_state if facts else None,
         outcome_proven=facts.proven if facts else "",
         allowed_actions=may,
@@ -71,13 +72,16 @@ async def case_in(unit: Unit, ports: Ports, case_id: UUID, actor: Actor, mask: M
         suggestion=suggest(case, facts, marked=standing.marked),
         endings=list(endings(standing)),
         order_graph=await _graph(unit, ports, order.id, order.plan) if order else Graph([], []),
-        attempts=await _attempts(unit, order.id, case.task, mask) if order else [],
+        attempts=[_attempt(row, mask) for row in attempts],
         evidence=await unit.evidence(case_id),
         corrections=[_correction(row, mask) for row in corrections],
         resume_tokens=await _tokens(unit, case_id),
         timeline=await _timeline(unit, case_id),
         hidden=[],
     )
+    view.raw_message = view.raw.message = mask.sentence(case.raw_message)
+    if mask.hides and any(piece.type not in MADE_BY_US for piece in view.evidence):
+        mask.met.add(FILES)
     view.hidden = sorted(mask.met)
     return view
 
@@ -110,24 +114,6 @@ async def evidence_of(ports: Ports, case_id: UUID) -> tuple[Evidence, ...]:
         return await unit.evidence(case_id)
 
 
-async def evidence_bytes(ports: Ports, case_id: UUID, evidence_id: UUID, actor: Actor) -> bytes:
-    """The bytes of one piece of evidence of this case, checked against their digest.
-
-    A file is never changed, so one that holds sensitive fields is given only to who has just had them revealed.
-    """
-    async with ports.store.reading(ports.now()) as unit:
-        found = next((e for e in await unit.evidence(case_id) if e.id == evidence_id), None)
-        revealed = await look.was_revealed(unit, case_id, actor.id, unit.now - REVEALED_FOR)
-    if found is None:
-        raise Missing(f"evidence {evidence_id} of this case")
-    data = ports.blobs.read(found.sha256)
-    mask = ports.book.mask()
-    if not revealed and _is_json(found) and mask.body(data) != data:
-        because = f"this file holds {', '.join(sorted(mask.met))}; reveal them on its case first, then it can be had"
-        raise Refused("sensitive-file", because)
-    return data
-
-
 async def find_case(ports: Ports, name: str) -> UUID:
     """A case by id or by its number (`FC-1042`)."""
     return await _find(ports, name, "FC-", "fallout_case", "case")
@@ -142,12 +128,15 @@ async def order_view(ports: Ports, order_id: UUID) -> OrderView:
     """One order: its items, tasks, attempts, cases and timeline."""
     async with ports.store.reading(ports.now()) as unit:
         row, mask = await look.order_row(unit, order_id), ports.book.mask()
+        cases, attempts = await look.cases_of(unit, order_id), await look.attempts(unit, order_id, None)
+        await teach(unit, [case["id"] for case in cases], mask)
+        mask.learn(_said(attempts))
         view = OrderView(
             **_order_fields(row),
             graph=await _graph(unit, ports, order_id, row["plan"]),
-            attempts=await _attempts(unit, order_id, None, mask),
+            attempts=[_attempt(row, mask) for row in attempts],
             callbacks=await callbacks_in(unit, order_id, mask),
-            cases=[case_shown(case) for case in await look.cases_of(unit, order_id)],
+            cases=[case_shown({**case, "raw_message": mask.sentence(case["raw_message"])}) for case in cases],
             timeline=await _timeline(unit, order_id),
             hidden=[],
         )
@@ -234,8 +223,11 @@ def _task(row: Any, planned: PlannedTask, plan: Plan, pack: Pack) -> shown.Graph
     )
 
 
-async def _attempts(unit: Unit, order_id: UUID, task: int | None, mask: Mask) -> list[shown.Attempt]:
-    return [_attempt(row, mask) for row in await look.attempts(unit, order_id, task)]
+def _said(rows: Iterable[Any]) -> Iterator[bytes]:
+    """What went out and what came back, of calls and of corrections."""
+    for row in rows:
+        pair = (row.given, row.preview) if isinstance(row, CorrectionRow) else (row["request"], row["reply"])
+        yield from (body for body in pair if body)
 
 
 def _attempt(row: Any, mask: Mask) -> shown.Attempt:
@@ -287,11 +279,7 @@ def _title(pack: Pack, code: str) -> str:
 
 
 def _text(body: bytes) -> str:
-    return body[:SHOWN_BYTES].decode("utf-8", "replace").replace("\x00", "�")
-
-
-def _is_json(evidence: Evidence) -> bool:
-    return "json" in evidence.media_type.lower()
+    return body[: look.SHOWN].decode("utf-8", "replace").replace("\x00", "�")
 
 
 def _at(at: Any) -> str | None:

@@ -1,9 +1,9 @@
-"""Which index a list of cases is read along. The indexes are those of migration 0004; each is named here once.
+"""Which index a list of cases is read along. The indexes are those of migrations 0004, 0010 and 0013.
 
 A filter with an index of its own is walked in the order of that index; when few cases are behind it, all of them are
 read and may be sorted in any way. Of several such filters the one with the fewest cases is taken. What has no index
-(system, reason, item, domain, text) is looked for on the way: either it is in many cases and found soon, or the walk
-ends before its end and says so.
+(system, reason, item, other domains than those of revenue, text) is looked for on the way: either it is in many cases
+and found soon, or the walk ends before its end and says so.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +29,10 @@ OPEN = Clause(f"state NOT IN ({', '.join(map(repr, RESOLVED))})")
 CLOSED = Clause(f"state IN ({', '.join(map(repr, RESOLVED))})")
 SELDOM_MET = Clause(f"state IN ({', '.join(map(repr, SELDOM))})")
 DETECTED = ("detected_at", "id")
+UNOWNED = ("DETECTED", "CLASSIFIED", "QUEUED")
+IS_UNOWNED = Clause(f"state IN ({', '.join(map(repr, UNOWNED))})")
+REVENUE = ("billing", "pricing")
+OF_REVENUE = Clause(f"domain IN ({', '.join(map(repr, REVENUE))})")
 # True of every case: what opens an index to the walk in its order, and to no other statement.
 KEYS = {
     DETECTED: Clause("number <> -1"),
@@ -37,6 +41,7 @@ KEYS = {
 }
 SORTS = {"detected_at": DETECTED, "touched_at": ("touched_at", "id"), "number": ("number",)}
 OF_OPEN_CASES = ("owner", "code", "queue")
+SEARCHED = ("raw_message", "raw_code", "code")
 UNKNOWN_OUTCOME = "unknown_outcome"
 IS_UNKNOWN = Clause(f"recoverability = '{UNKNOWN_OUTCOME}'")  # a literal: only so does the planner take the index
 # The offer of the ordered item, as the plan has it in its canonical bytes: ["1","fiber-internet"].
@@ -137,6 +142,10 @@ async def driven(unit: Unit, wanted: Wanted) -> AsyncIterator[tuple[tuple[str, .
             yield (column, *wanted.whole), tuple(_of(column, value) for value in wanted.equals[column])
     if wanted.equals.get("recoverability") == (UNKNOWN_OUTCOME,):
         yield ("recoverability", *wanted.whole), ((OPEN, IS_UNKNOWN),)
+    if set(wanted.equals.get("domain", ())) == set(REVENUE):
+        yield ("domain", *wanted.whole), ((OPEN, OF_REVENUE),)
+    if set(wanted.states) == set(UNOWNED):
+        yield ("states",), ((IS_UNOWNED,),)
     if set(wanted.states) <= set(SELDOM):
         yield ("states",), tuple((SELDOM_MET, Clause("state = {}", (state,))) for state in wanted.states)
 
@@ -202,6 +211,6 @@ def _conditions(wanted: Wanted, *, searched: bool) -> dict[str, Clause]:
     if wanted.states:
         out["states"] = Clause("state = ANY({}::text[])", (list(wanted.states),))
     if searched:
-        found = "strpos(lower(raw_message), lower({})) > 0 OR strpos(lower(raw_code), lower({})) > 0"
-        out["text"] = Clause(f"({found})", (wanted.text, wanted.text))
+        found = " OR ".join(f"strpos(lower({column}), lower({{}})) > 0" for column in SEARCHED)
+        out["text"] = Clause(f"({found})", (wanted.text,) * len(SEARCHED))
     return out

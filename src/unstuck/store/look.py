@@ -6,11 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from unstuck.kernel.refusal import Missing
+from unstuck.store.case_list import COLUMNS
 from unstuck.store.statements import sql
 from unstuck.store.unit import Store, Unit
 
 Rows = Sequence[Any]
 LIMIT = 1000
+SHOWN = 100_000  # bytes of a body
+CUT = SHOWN + 1  # enough to see that it is longer
 
 
 async def case_row(unit: Unit, case_id: UUID) -> Any:
@@ -25,7 +28,7 @@ async def order_row(unit: Unit, order_id: UUID) -> Any:
 
 async def cases_of(unit: Unit, order_id: UUID) -> Rows:
     """The cases of an order, oldest first."""
-    query = "SELECT * FROM fallout_case WHERE order_id = $1 ORDER BY detected_at"
+    query = f"SELECT {COLUMNS} FROM fallout_case WHERE order_id = $1 ORDER BY detected_at LIMIT {LIMIT}"
     found: Rows = await unit.conn.fetch(query, order_id)
     return found
 
@@ -43,8 +46,8 @@ async def tasks(unit: Unit, order_id: UUID) -> Rows:
 
 
 async def attempts(unit: Unit, order_id: UUID, task: int | None) -> Rows:
-    """The calls of an order, or of one of its tasks."""
-    found: Rows = await unit.conn.fetch(sql("look_attempts"), order_id, task)
+    """The calls of an order, or of one of its tasks; of long bodies the beginning."""
+    found: Rows = await unit.conn.fetch(sql("look_attempts"), order_id, task, CUT)
     return found
 
 
@@ -59,9 +62,15 @@ async def was_revealed(unit: Unit, case_id: UUID, who: str, since: datetime) -> 
     return bool(await unit.conn.fetchval(sql("look_revealed"), case_id, who, since))
 
 
+async def messages(unit: Unit, case_ids: Sequence[UUID]) -> Rows:
+    """What systems said of these cases, with the bodies they may repeat."""
+    found: Rows = await unit.conn.fetch(sql("look_messages"), list(case_ids), CUT)
+    return found
+
+
 async def callbacks(unit: Unit, order_id: UUID) -> Rows:
-    """The callbacks of an order."""
-    found: Rows = await unit.conn.fetch("SELECT * FROM callback WHERE order_id = $1 ORDER BY at LIMIT 500", order_id)
+    """The callbacks of an order, of long bodies the beginning."""
+    found: Rows = await unit.conn.fetch(sql("look_callbacks"), order_id, CUT)
     return found
 
 

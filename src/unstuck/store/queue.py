@@ -15,8 +15,9 @@ from unstuck.store.walk import Clause, Sort, Statement, Walk, counts_statement, 
 
 SHOWN = """id, number, version, state, order_id, item, step, reason, system, operation, raw_code, error, detected_at,
     touched_at, pack, code, domain, recoverability, queue, owner, repeats, resolution, resolved_by, resolved_at, source,
-    order_ref, customer, correlation_id, severity_hint, order_number, external_id, order_customer, received_at,
-    promised_at, order_state, task_state, attempts, running, last_type, last_by, proven"""
+    order_ref, customer, correlation_id, severity_hint, category_hint, seq, task, attempt, raw_sha256, dedup_key,
+    order_version, correction, unredeemed, order_number, external_id, order_customer, received_at, promised_at,
+    order_state, plan, task_state, attempts, running, last_type, last_by, proven, marked"""
 NEWEST = Sort(DETECTED, descending=True)
 GROUPS = {
     "code": ("walked.code",),
@@ -56,6 +57,12 @@ async def numbered(unit: Unit, numbers: Sequence[int]) -> Rows:
     """The id and the order of the cases with these numbers."""
     query = "SELECT id, order_id FROM fallout_case WHERE number = ANY($1::bigint[])"
     found: Rows = await unit.conn.fetch(query, list(numbers))
+    return found
+
+
+async def history(unit: Unit, ids: Sequence[UUID], leaf: int) -> Rows:
+    """What has happened to these cases, each in its order; `seen` says whether it was sealed below this leaf."""
+    found: Rows = await unit.conn.fetch(sql("queue_history"), list(ids), leaf)
     return found
 
 

@@ -109,7 +109,9 @@ def own_pages(site: Site) -> Any:
 
 
 def still_may(request: Connection, ports: Ports) -> Callable[[], Coroutine[Any, Any, bool]]:
-    """Whether who opened this stream may go on listening: their token or session counts, and a role still allows it.
+    """Whether who opened this stream may go on listening: their token or session counts, with the very roles it had.
+
+    What a page is told was drawn for those roles; with others it connects again.
 
     While the database is away nobody is sent away: there is nothing to hear, and the answer comes with the next beat.
     """
@@ -122,11 +124,7 @@ def still_may(request: Connection, ports: Ports) -> Callable[[], Coroutine[Any, 
             if not is_away(error):
                 raise
             return True
-        return (
-            now is not None
-            and now.id == who.id
-            and (permission == SIGNED_IN or may(now, permission, ports.book.current))
-        )
+        return now == who and (permission == SIGNED_IN or may(now, permission, ports.book.current))
 
     return asked
 

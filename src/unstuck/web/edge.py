@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from unstuck.kernel.refusal import Refused
 
@@ -32,7 +33,10 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = dict(scope["headers"]).get(b"x-trace-id", b"")
+        headers = dict(scope["headers"])
+        if not _is_host(headers.get(b"host", b"")):
+            scope = {**scope, "headers": [header for header in scope["headers"] if header[0] != b"host"]}
+        given = headers.get(b"x-trace-id", b"")
         trace = given.decode() if TRACE.fullmatch(given) else self._new_trace()
         scope["trace_id"] = trace
         head = scope["method"] == "HEAD"
@@ -50,6 +54,15 @@ class Edge:
             await send(message)
 
         await self._app(scope, _in_time(receive, self.body_s), sending)
+
+
+def _is_host(given: bytes) -> bool:
+    """Whether this can stand in an address. What cannot is dropped: to read it would break every answer, also the error."""
+    try:
+        urlsplit(b"//" + given).port  # noqa: B018
+    except ValueError:
+        return False
+    return True
 
 
 def _in_time(receive: Any, seconds: float) -> Any:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from enum import Enum
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from unstuck.kernel.ids import can_be_kept
 from unstuck.kernel.strict import pointed
 
 ITEMS = (list, tuple, set, frozenset)
@@ -22,11 +24,14 @@ def faults(value: Any, kind: Any, at: str = "") -> Iterator[Fault]:
         yield from inner
         return
     try:
-        msgspec.convert(value, type=kind)
+        fitting = msgspec.convert(value, type=kind)
     except msgspec.ValidationError as error:
         because, _, path = str(error).partition(" - at `$")
         below = "".join(f"/{name or number}" for name, number in STEP.findall(path))
         yield at + below, _sentence(kind) or because
+        return
+    if isinstance(fitting, datetime) and not can_be_kept(fitting):
+        yield at, "a time between the years 1 and 9999"
 
 
 def whole_floats(value: Any) -> Any:

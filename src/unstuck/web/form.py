@@ -28,12 +28,17 @@ def read_form(body: bytes, content_type: str, kind: type[T]) -> tuple[T, bytes, 
             elif part.size > FIELD_LIMIT:
                 raise Invalid("a field is too long", ((f"/{part.name}", f"at most {FIELD_LIMIT} bytes"),))
             else:
-                fields[part.name] = part.value
+                fields[part.name] = words(part)
     except (multipart.MultipartError, UnicodeDecodeError) as error:
         raise Refused("not-a-form", f"the body is no multipart form ({error})") from error
     if file is None or not file[0]:
         raise Invalid("evidence has content", ((f"/{FILE}", "a part with the bytes"),))
     return _typed(fields, kind), *file
+
+
+def words(part: Any) -> str:
+    """A field's text. It is UTF-8 whatever its part claims: a charset that a stranger names is any codec of ours."""
+    return bytes(part.raw).decode()
 
 
 def _typed(fields: dict[str, Any], kind: type[T]) -> T:

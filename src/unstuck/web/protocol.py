@@ -23,8 +23,10 @@ MISFIT = "the body does not fit its schema"
 FAULTS_SHOWN = 100
 # Control characters, and those that turn the direction of what follows on a person's screen.
 UNSEEN = r"\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-WORDS = rf"^[\t\n ]*[^\s{UNSEEN}][^{UNSEEN}]*$"
-LINE = rf"^ *[^\s{UNSEEN}][^\t\n{UNSEEN}]*$(?!\n)"
+# Signs of no width, and letters that are blank: part of words in some languages, but by themselves they say nothing.
+BLANK = r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2060-\u2065\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0"
+WORDS = rf"^[\t\n {BLANK}]*[^\s{UNSEEN}{BLANK}][^{UNSEEN}]*$"
+LINE = rf"^[ {BLANK}]*[^\s{UNSEEN}{BLANK}][^\t\n{UNSEEN}]*$(?!\n)"
 Words = Annotated[
     str, msgspec.Meta(min_length=1, max_length=4000, pattern=WORDS, description="1 to 4000 printable characters")
 ]

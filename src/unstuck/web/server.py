@@ -31,6 +31,7 @@ from unstuck.web.pages.faults import answer
 from unstuck.web.protocol import require_media_type
 from unstuck.web.site import HERE, Site
 from unstuck.web.tmf import door
+from unstuck.web.wire import BoundedHeads
 
 
 def build(
@@ -95,7 +96,7 @@ class Server(uvicorn.Server):
 def server(app: Edge, host: str, port: int) -> Server:
     """A server of `app`, not started."""
     config = uvicorn.Config(
-        app, host=host, port=port, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5,
-        server_header=False,
+        app, host=host, port=port, http=BoundedHeads, ws="none", log_config=None, access_log=False, lifespan="off",
+        timeout_graceful_shutdown=5, server_header=False,
     )  # fmt: skip
     return Server(config)

@@ -31,9 +31,14 @@ class Site(msgspec.Struct, frozen=True):
         """Over https a name that no other host, and nothing without https, can set."""
         return "__Host-unstuck_session" if self.is_secure else "unstuck_session"
 
-    def lets_demo_in(self, host: str) -> bool:
-        """Whether demo accounts count for who came under this Host: a name of this machine, not one led to it."""
-        return self.demo and is_loopback(host.rpartition(":")[0] if PORT.search(host) else host)
+    def lets_demo_in(self, connection: Connection) -> bool:
+        """Whether demo accounts count for who came: from this machine, under a name of it, not one led to it.
+
+        A proxy here may call us by our own name; it says whom it brings.
+        """
+        host, client = connection.headers.get("host", ""), connection.client
+        under_our_name = is_loopback(host.rpartition(":")[0] if PORT.search(host) else host)
+        return self.demo and under_our_name and client is not None and is_loopback(client.host)
 
     def require_own_page(self, connection: Connection) -> None:
         """Refuse what a page of another site had a browser send: it comes with our cookie, and is not its person's wish."""

@@ -33,7 +33,7 @@ async def list_cases(request: Request[Any, Any, Any], ports: NamedDependency[Por
     """Cases, a page at a time.
 
     `open` stands for every state that is not resolved; `q` is a name (of a case, an order, a customer) or a text to
-    look for in raw codes and messages.
+    look for in codes, theirs and ours, and in raw messages.
     """
     query = asked(request, CaseQuery)
     orders = [await views.find_order(ports, name) for name in query.order_id.split(",")] if query.order_id else None

@@ -143,10 +143,11 @@ async def read_evidence(
 ) -> Response[bytes]:
     """The bytes of one piece of evidence, checked against their digest; never rendered by a browser.
 
-    A file with sensitive fields is given for ten minutes to who has had them revealed on this case.
+    A file with sensitive fields, or one that is no JSON, is given for ten minutes to who has had what is hidden
+    revealed on this case; each time it is given is an event of the case.
     """
     case_id = await views.find_case(ports, name)
-    data = await views.evidence_bytes(ports, case_id, eid, actor(request))
+    data = await reveal.file(ports, case_id, eid, actor(request))
     headers = {"Content-Disposition": f'attachment; filename="{eid}"'}
     return Response(data, media_type="application/octet-stream", headers=headers)
 

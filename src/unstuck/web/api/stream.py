@@ -34,7 +34,7 @@ def route(feed: Feed) -> HTTPRouteHandler:
         if len(globs) > GLOBS:
             raise Invalid("that is too much", (("/types", f"at most {GLOBS} types"),))
         require_types(globs)
-        feed.require_room()
+        feed.require_room(actor(request))
         first = await first_leaf(ports, request.headers.get("last-event-id"))
         told = listen(ports, feed, actor(request), first, globs, feed.beat_s, still_may(request, ports))
         return Stream(told, media_type="text/event-stream")

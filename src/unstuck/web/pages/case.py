@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 from litestar.response import Redirect, Stream
 
-from unstuck.service import case_page, views
+from unstuck.service import case_page, reveal, views
 from unstuck.service.case_page import CasePage
 from unstuck.service.ports import Ports
 from unstuck.service.shown import TimelineEntry
@@ -50,7 +50,7 @@ async def download(
     request: Asked, ports: NamedDependency[Ports], name: FromPath[str], eid: FromPath[UUID]
 ) -> Response[bytes]:
     """The bytes of one piece of evidence, checked against their digest: a file to keep, never a page of ours."""
-    data = await views.evidence_bytes(ports, await views.find_case(ports, name), eid, actor(request))
+    data = await reveal.file(ports, await views.find_case(ports, name), eid, actor(request))
     headers = {"Content-Disposition": f'attachment; filename="{eid}"'}
     return Response(data, media_type="application/octet-stream", headers=headers)
 

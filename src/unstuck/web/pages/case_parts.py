@@ -28,6 +28,7 @@ AT = {
     CaseState.VERIFYING: "verify",
 }
 LATE_SHARE = 0.8
+SPACED = 20_000  # characters; nobody reads longer JSON line by line
 PENDING = ("PROPOSED", "APPLYING")
 
 
@@ -131,12 +132,13 @@ def address(view: CaseView, name: str) -> str:
 
 def pretty(text: str) -> str:
     """JSON of strangers with line breaks, anything else as it is: nobody's words are changed, only spaced."""
-    if not text.lstrip().startswith(("{", "[")):
+    if len(text) > SPACED or not text.lstrip().startswith(("{", "[")):
         return text
     try:
-        return msgspec.json.format(text, indent=2)
-    except msgspec.DecodeError:
+        spaced = msgspec.json.format(text, indent=2)
+    except (msgspec.DecodeError, RecursionError):
         return text
+    return spaced if len(spaced) <= 10 * SPACED else text  # what is nested deeply is mostly blanks then
 
 
 def said(value: Any) -> str:

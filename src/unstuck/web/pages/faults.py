@@ -18,12 +18,7 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         return problem.answer(request, error)
     said = problem.described(request, error)
     if said.status == 401 and request.method == "GET":
-        return go(request, f"/sign-in?next={quote(_here(request), safe='/')}")
+        return go(request, f"/sign-in?next={quote(render.here(request), safe='/')}")
     # Needs no database: that may be what is away.
     body = render.part("problem.html", problem=said.body, theme=render.theme(request))
     return render.html(body, status=said.status, headers=said.headers)
-
-
-def _here(request: Request[Any, Any, Any]) -> str:
-    query = request.url.query
-    return f"{request.url.path}?{query}" if query else request.url.path

@@ -17,11 +17,12 @@ from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.service.once import earlier
 from unstuck.service.ports import Ports
 from unstuck.store.answers import Answer, Once
-from unstuck.web.form import FILE, FORM
+from unstuck.web.form import FILE, FORM, words
 from unstuck.web.protocol import actor, media_type, parsed
 
 URLENCODED = "application/x-www-form-urlencoded"
 FIELDS, FIELD_LIMIT = 200, 100_000
+SMALL = 20_000  # bytes of a form from anybody
 DONE = 303  # what a form is answered with when it was carried out
 T = TypeVar("T")
 
@@ -147,7 +148,7 @@ def _multipart(body: bytes, given: str) -> Form:
     try:
         for part in multipart.MultipartParser(BytesIO(body), boundary, len(body), strict=True, part_limit=FIELDS):
             if part.name != FILE:
-                pairs.append((part.name, part.value))
+                pairs.append((part.name, words(part)))
             elif file is not None:
                 raise Invalid("choose one file", (("/file", "one at a time"),))
             elif part.raw:

@@ -5,22 +5,38 @@ from unicodedata import east_asian_width
 
 import msgspec
 
-from unstuck.order.layout import Edge, Layout, Node, Sizes, arrange
+from unstuck.order.layout import Edge, Layout, Node, Sizes, arrange, columns
 from unstuck.order.lifecycle import TaskState
 from unstuck.order.standing import STOPPED, blocked
 from unstuck.service.shown import Graph, GraphTask
 from unstuck.web.pages.marks import Mark, mark
 from unstuck.web.pages.texts import text, word
 
-LINE_CHARACTERS, LINES = 22, 2  # of the title, in a box of this width
-WIDTH, LINE, BELOW_TITLE = 200, 17, 50
+LINE, BELOW_TITLE, LINES = 17, 50, 3
+LEAST = 0.917  # of its size: smaller, 12 px of a letter would be less than 11
 HEAD = 6  # of an arrow
 NAMED = 3  # steps that the sentence names before it counts
 RUNNING = Mark("half", "info")
+DUE = {TaskState.READY: "call", TaskState.WAITING_CALLBACK: "answer", TaskState.UNKNOWN: "question"}
+
+
+class Form(msgspec.Struct, frozen=True):
+    """How wide a box and the gap beside it are, and how many letters of a title go into a line of it."""
+
+    width: float
+    gap: float
+    letters: int
+
+
+SHORT, LONG = Form(200, 38, 22), Form(184, 20, 19)
+MANY_COLUMNS = 4  # a plan with more is drawn narrower, so that most of them fit the screen
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One box. `standing` is its state, with what is not a state but stands out: BLOCKED and RUNNING."""
+    """One box. `standing` is its state, with what is not a state but stands out: BLOCKED and RUNNING.
+
+    `due` says what is to happen at the time the step is due; empty when nothing is.
+    """
 
     task: GraphTask
     standing: str
@@ -32,6 +48,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     stopped: bool
     waits_for: tuple[str, ...]
     said: str
+    due: str
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -54,13 +71,16 @@ class Band(msgspec.Struct, frozen=True):
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """A plan as it is drawn. `root` is the number of the step to look at first; -1 when nothing stands out.
 
+    `least` is the part of its width below which it is scrolled and no more made smaller; `due_line` the room for when a step is due.
     `kinds` and `edges` are what the legend explains: nothing that is not in the picture.
     """
 
     width: float = 0
     height: float = 0
-    box_width: float = WIDTH
+    least: float = LEAST
+    box_width: float = SHORT.width
     box_height: float = 0
+    due_line: float = 0
     steps: tuple[Step, ...] = ()
     lines: tuple[Line, ...] = ()
     bands: tuple[Band, ...] = ()
@@ -74,16 +94,21 @@ def drawn(graph: Graph) -> Picture:
     """The picture of a plan as it stands; an empty one for an order without a plan."""
     if not graph.tasks:
         return Picture(caption=text("graph.no_plan"))
-    titles = [_lines(task.title) for task in graph.tasks]
-    sizes = Sizes(width=WIDTH, column_gap=38, height=BELOW_TITLE + LINE * max(map(len, titles)))
     items = {item.id: number for number, item in enumerate(graph.items)}
-    layout = arrange([Node(tuple(task.after), items[task.item]) for task in graph.tasks], sizes)
+    nodes = [Node(tuple(task.after), items[task.item]) for task in graph.tasks]
+    form = LONG if columns(nodes) > MANY_COLUMNS else SHORT
+    titles = [_lines(task.title, form.letters) for task in graph.tasks]
+    due_line = LINE if any(map(_due, graph.tasks)) else 0
+    sizes = Sizes(form.width, BELOW_TITLE + LINE * max(map(len, titles)) + due_line, form.gap)
+    layout = arrange(nodes, sizes)
     stuck = blocked([task.state for task in graph.tasks], [task.after for task in graph.tasks])
     steps = tuple(_step(graph, layout, no, titles[no], no in stuck) for no in range(len(graph.tasks)))
     lines = tuple(Line(_path(edge), _head(edge), _kind(steps[edge.start])) for edge in layout.edges)
     return Picture(
         width=layout.width,
         height=layout.height,
+        box_width=form.width,
+        due_line=due_line,
         box_height=sizes.height,
         steps=steps,
         lines=tuple(sorted(lines, key=lambda line: _KINDS.index(line.kind))),
@@ -120,7 +145,13 @@ def _step(graph: Graph, layout: Layout, no: int, lines: tuple[str, ...], stuck: 
         stopped=task.state in STOPPED and not task.running,
         waits_for=waits_for,
         said=said,
+        due=_due(task),
     )
+
+
+def _due(task: GraphTask) -> str:
+    what = DUE.get(task.state, "") if task.due and not task.running else ""
+    return text(f"graph.due_{what}") if what else ""
 
 
 def _kind(start: Step) -> str:
@@ -179,24 +210,24 @@ def _head(edge: Edge) -> str:
     return f"M{x:g} {y:g}l{-HEAD - 2} -4v8z"
 
 
-def _lines(title: str) -> tuple[str, ...]:
+def _lines(title: str, letters: int) -> tuple[str, ...]:
     """The title in as many lines as the box has, the last one cut when that is not enough."""
     lines, line = [], ""
     for part in title.split():
         wider = f"{line} {part}".strip()
-        if line and _wide(wider) > LINE_CHARACTERS:
+        if line and _wide(wider) > letters:
             lines.append(line)
             wider = part
         line = wider
     lines.append(line)
     kept, rest = lines[: LINES - 1], " ".join(lines[LINES - 1 :])
-    return tuple(_cut(one) for one in (*kept, rest) if one)
+    return tuple(_cut(one, letters) for one in (*kept, rest) if one)
 
 
-def _cut(line: str) -> str:
-    if _wide(line) <= LINE_CHARACTERS:
+def _cut(line: str, letters: int) -> str:
+    if _wide(line) <= letters:
         return line
-    while _wide(line) >= LINE_CHARACTERS:
+    while _wide(line) >= letters:
         line = line[:-1]
     return f"{line.rstrip()}…"
 

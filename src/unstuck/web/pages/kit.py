@@ -37,7 +37,7 @@ def handlers(ports: Ports) -> list[HTTPRouteHandler]:
     return [parts, choose_theme]
 
 
-@post("/theme", opt={"permission": PUBLIC, "page": True})
+@post("/theme", opt={"permission": PUBLIC, "page": True}, request_max_body_size=forms.SMALL)
 async def choose_theme(request: Request[Any, Any, Any]) -> Redirect:
     """Keep the theme that was chosen, and go back to where it was. It is a wish about this browser, nobody's account."""
     form = await forms.read(request, ("theme", "next"))

@@ -11,9 +11,11 @@ from litestar import Request
 from litestar.response import Stream
 
 from unstuck.fallout.published import Leaf
+from unstuck.kernel.actor import Actor
 from unstuck.service.ports import Ports
 from unstuck.service.stream import Feed, MayGoOn, first_leaf
 from unstuck.web.auth import still_may
+from unstuck.web.protocol import actor
 
 EVENTS = "text/event-stream"
 
@@ -44,14 +46,15 @@ async def answer(request: Request[Any, Any, Any], ports: Ports, feed: Feed, watc
 
     It ends at the next beat of the feed once the session or token it was opened with counts no more.
     """
-    feed.require_room()
+    who = actor(request)
+    feed.require_room(who)
     seen = request.headers.get("last-event-id") or request.query_params.get("from")
     first = await first_leaf(ports, seen)
-    return Stream(_messages(feed, first, watch, still_may(request, ports)), media_type=EVENTS)
+    return Stream(_messages(feed, who, first, watch, still_may(request, ports)), media_type=EVENTS)
 
 
-async def _messages(feed: Feed, first: int, watch: Watch, still: MayGoOn) -> AsyncIterator[bytes]:
-    await feed.join()
+async def _messages(feed: Feed, who: Actor, first: int, watch: Watch, still: MayGoOn) -> AsyncIterator[bytes]:
+    await feed.join(who)
     try:
         yield b"retry: 1000\n" + _beat(first)
         due = monotonic() + feed.beat_s
@@ -71,7 +74,7 @@ async def _messages(feed: Feed, first: int, watch: Watch, still: MayGoOn) -> Asy
                 yield _beat(first)
                 due = monotonic() + feed.beat_s
     finally:
-        feed.leave()
+        feed.leave(who)
 
 
 def _owed_in(watch: Watch) -> float:

@@ -25,6 +25,7 @@ def parts(desk: OrderDesk) -> dict[str, Any]:
         "items": list(zip(items, view.item_states, strict=True)) if items else [],
         "cases": _open_first(view.cases),
         "calls": _newest_first(view.attempts),
+        "steps": {task.key: task.title for task in view.graph.tasks},
         "titles": {task.no: task.title for task in view.graph.tasks},
         "tones": TONES,
         "result_tones": RESULT_TONES,

@@ -10,20 +10,14 @@ from unstuck.service.lists import Shape
 from unstuck.store.order_list import WantedOrders
 from unstuck.web.api.listing import OrderQuery, order_filters
 from unstuck.web.faults import faults
+from unstuck.web.pages.queue_query import Complaint
+from unstuck.web.pages.texts import text
 
 PATH = "/orders"
 FILTERS = ("q", "state", "customer", "source", "external_id", "received_after", "received_before")
 SHOWS = (*FILTERS, "sort")
 IGNORED = ("done",)
 PAGE = 100
-
-
-class Complaint(msgspec.Struct, frozen=True):
-    """A part of the address that was left out: its name, what it said, and what would be right."""
-
-    name: str
-    given: str
-    because: str
 
 
 class AskedOrders(msgspec.Struct, frozen=True):
@@ -50,12 +44,12 @@ def read(pairs: Iterable[tuple[str, str]]) -> AskedOrders:
     """The query of an address; empty values are none."""
     given: dict[str, str] = {}
     complaints: list[Complaint] = []
-    for name, text in pairs:
-        value = _value(name, text.strip())
+    for name, words in pairs:
+        value = _value(name, words.strip())
         if not value or name in IGNORED:
             continue
         if because := _fault(name, value, given):
-            complaints.append(Complaint(name[:80], text[:200], because))
+            complaints.append(Complaint(name[:80], words[:200], because))
         else:
             given[name] = value
     query = msgspec.convert(given, OrderQuery, strict=False)
@@ -65,14 +59,14 @@ def read(pairs: Iterable[tuple[str, str]]) -> AskedOrders:
 
 def _fault(name: str, value: str, given: dict[str, str]) -> str:
     if name in given:
-        return "is given twice; several values go by comma"
+        return text("queue.twice")
     found: Any = next(faults({name: value}, OrderQuery), None)
     return found[1] if found else ""
 
 
-def _value(name: str, text: str) -> str:
+def _value(name: str, words: str) -> str:
     if name == "state":
-        return text.upper()
-    if name in ("received_after", "received_before") and len(text) == len("2026-11-03"):
-        return f"{text}T00:00:00Z"
-    return text
+        return words.upper()
+    if name in ("received_after", "received_before") and len(words) == len("2026-11-03"):
+        return f"{words}T00:00:00Z"
+    return words

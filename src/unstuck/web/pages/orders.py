@@ -18,6 +18,7 @@ from unstuck.service.stream import Feed
 from unstuck.web.pages import live, order_query, render
 from unstuck.web.pages.order_live import OrderWatch
 from unstuck.web.pages.order_parts import TONES, parts
+from unstuck.web.pages.queue_query import Complaint
 from unstuck.web.protocol import actor
 
 Asked = Request[Any, Any, Any]
@@ -33,7 +34,7 @@ async def list_orders(request: Asked, ports: NamedDependency[Ports]) -> Response
     try:
         found = await order_page.order_list_of(ports, asked.wanted, asked.shape)
     except Invalid as refusal:  # a cursor of another list: begin at the first page, and say so
-        complaint = order_query.Complaint("after", asked.given.get("after", "")[:60], refusal.errors[0][1])
+        complaint = Complaint("after", asked.given.get("after", "")[:60], refusal.errors[0][1])
         asked = msgspec.structs.replace(
             asked, shape=msgspec.structs.replace(asked.shape, after=""), complaints=(complaint,)
         )

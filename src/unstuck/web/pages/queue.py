@@ -26,7 +26,7 @@ from unstuck.service.queue_work import Answered, Chosen
 from unstuck.service.stream import Feed
 from unstuck.web.api.bodies import Assignment, Remark
 from unstuck.web.pages import forms, live, queue_query, render
-from unstuck.web.pages.queue_live import WORK, QueueWatch, numbers
+from unstuck.web.pages.queue_live import WORK, QueueWatch, numbers, unseen
 from unstuck.web.pages.queue_parts import chips_of, promise, titles
 from unstuck.web.pages.queue_query import Asked, Complaint
 from unstuck.web.pages.texts import text, word
@@ -86,7 +86,8 @@ def routes(ports: Ports, feed: Feed) -> list[HTTPRouteHandler]:
     async def hear_queue(request: Request[Any, Any, Any]) -> Stream:
         """What changes of a list, as it is open in a browser."""
         asked, on = _asked(request), numbers(request.query_params.get("on", ""))
-        watch = QueueWatch(ports, board, actor(request), asked, on)
+        first = unseen(request.query_params.get("from", ""))
+        watch = QueueWatch(ports, board, actor(request), asked, on, first)
         return await live.answer(request, ports, feed, watch)
 
     return [show_queue, work_on_several, hear_queue]

@@ -9,7 +9,7 @@ from unstuck.kernel.actor import Actor
 from unstuck.policy.grant import may
 from unstuck.service.counts import FRESH_S, Board
 from unstuck.service.ports import Ports
-from unstuck.service.queue_page import known_rows, rows_of
+from unstuck.service.queue_page import known_rows, rows_of, were_in
 from unstuck.service.queue_rows import QueueRow
 from unstuck.service.queue_views import may_bring_in
 from unstuck.web.pages import render
@@ -26,11 +26,23 @@ def numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found[:MOST])))
 
 
-class QueueWatch:
-    """One open page of the queue. Rows it shows are told as they are; others that came are only counted."""
+def unseen(text: str) -> int | None:
+    """The first leaf that a page had not seen when it was made, as its address has the last that it had."""
+    return int(text) + 1 if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
-    def __init__(self, ports: Ports, board: Board, who: Actor, asked: Asked, on: Sequence[int]) -> None:
+
+class QueueWatch:
+    """One open page of the queue. Rows it shows are told as they are; others that came since `first` are only counted.
+
+    One that hears again after its connection was cut has not heard of all that came: it says "at least".
+    """
+
+    def __init__(
+        self, ports: Ports, board: Board, who: Actor, asked: Asked, on: Sequence[int], first: int | None = None
+    ) -> None:  # fmt: skip
         self._ports, self._board, self._who, self._asked, self._on = ports, board, who, asked, on
+        self._first = first
+        self._missed: bool | None = None  # unknown before the first leaf
         self._orders: dict[UUID, UUID | None] | None = None  # the order of each case that is shown
         self._came: set[UUID] = set()
         self._owes = False
@@ -38,6 +50,9 @@ class QueueWatch:
 
     async def told(self, leaves: Sequence[Leaf]) -> str:
         """The rows that changed, at once; the numbers at most once a second."""
+        if leaves and self._missed is None:
+            self._first = leaves[0].n if self._first is None else self._first
+            self._missed = leaves[0].n > self._first
         parts = await self._changed(leaves) if leaves else ""
         if any(leaf.about.case_id for leaf in leaves):
             self._owes, self._heard_at = True, asyncio.get_running_loop().time()
@@ -62,10 +77,17 @@ class QueueWatch:
         if not ids:
             return ""
         rows = await rows_of(self._ports, ids, self._asked.wanted, self._who)
-        came = {row.id for row in rows if row.fits and row.id not in shown}
         before = len(self._came)
-        self._came = (self._came - {row.id for row in rows}) | came
+        self._came -= {row.id for row in rows if not row.fits}
+        self._came |= await self._new([row.id for row in rows if row.fits and row.id not in {*shown, *self._came}])
         return self._drawn([row for row in rows if row.id in shown], news=len(self._came) != before)
+
+    async def _new(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Those that are in the list now and were not in it, on no page of it, when this page was made."""
+        wanted = self._asked.wanted
+        if not ids or wanted is None or self._first is None:
+            return set()
+        return set(ids) - await were_in(self._ports, ids, wanted, self._first)
 
     def _candidates(self, leaves: Sequence[Leaf], shown: dict[UUID, UUID | None]) -> list[UUID]:
         """Cases that are not shown and may belong into the list now, or no longer."""
@@ -81,7 +103,7 @@ class QueueWatch:
         return render.part(
             "queue/live_rows.html", rows=rows, columns=self._asked.columns, now=self._ports.now(), promise=promise,
             works=may(self._who, WORK, self._ports.book.current), picked=frozenset(), came=len(self._came) if news else None,
-            first=self._asked.address(),
+            missed=self._missed, first=self._asked.address(),
         )  # fmt: skip
 
     async def _counted(self) -> str:

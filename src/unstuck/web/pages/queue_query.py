@@ -23,6 +23,7 @@ EQUAL = FILTERS[:-3]
 SHOWS = ("view", *FILTERS, "group", "sort", "columns")  # what of an address says what is shown; the rest says where
 IGNORED = ("done", "on", "from")
 GROUPS = ("code", "boundary", "product", "queue")
+UNGROUPED = "none"
 Moment = Annotated[
     datetime, msgspec.Meta(tz=True, description="a day like 2026-11-03, or a time like 2026-11-03T08:15:00Z")
 ]
@@ -34,7 +35,7 @@ def _one_of(known: Iterable[str]) -> msgspec.Meta:
 
 ViewName = Annotated[str, _one_of(VIEWS)]
 SortName = Annotated[str, _one_of(SORTS)]
-GroupName = Annotated[str, _one_of(GROUPS)]
+GroupName = Annotated[str, _one_of((*GROUPS, UNGROUPED))]
 ColumnsName = Annotated[str, _one_of(("wide",))]
 
 
@@ -88,6 +89,11 @@ class Asked(msgspec.Struct, frozen=True):
         return WIDE if self.wide else self.view.columns
 
     @property
+    def ungrouped(self) -> str:
+        """What an address says of the group to show rows: nothing where the view shows them anyway."""
+        return UNGROUPED if self.view.group else ""
+
+    @property
     def filters(self) -> dict[str, str]:
         """The filters beside the view, as they were given."""
         return {name: self.given[name] for name in FILTERS if name in self.given}
@@ -117,8 +123,13 @@ def read(pairs: Iterable[tuple[str, str]], who: Actor) -> Asked:
     sort = query.sort or view.sort
     equal = {name: words.split(",") for name in EQUAL if (words := getattr(query, name))}
     wanted = filtered(equal, who, query.since, query.until, query.q or "")
-    place = Place(sort, query.after or "", "" if query.after else query.before or "", query.group or "")
+    place = Place(sort, query.after or "", "" if query.after else query.before or "", _group(query, view))
     return Asked(view, narrowed(view, wanted, who), place, said, query.columns == "wide", tuple(complaints))
+
+
+def _group(query: QueueQuery, view: View) -> str:
+    group = query.group or view.group
+    return "" if group == UNGROUPED or query.after or query.before else group
 
 
 def _fault(name: str, value: Any, given: dict[str, Any]) -> str:

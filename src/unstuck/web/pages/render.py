@@ -13,7 +13,7 @@ from unstuck.kernel.canonical import encode_trusted
 from unstuck.policy.grant import may
 from unstuck.service import counts
 from unstuck.service.ports import Ports
-from unstuck.web.pages import assets, marks, moments, texts
+from unstuck.web.pages import assets, marks, moments, texts, wrapping
 from unstuck.web.pages.trying import to_try
 from unstuck.web.protocol import actor
 
@@ -56,7 +56,7 @@ async def page(
         "live": live,
         "theme": theme(request),
         "path": request.url.path,
-        "here": _here(request),
+        "here": here(request),
         "done": request.query_params.get("done", ""),
         "trace_id": request.scope.get("trace_id", ""),
         "now": ports.now(),
@@ -85,6 +85,7 @@ def environment() -> Environment:
     made.globals.update(t=texts.text, word=texts.word, has_text=texts.has, asset=assets.address, mark=marks.mark)
     made.globals.update(version=version("unstuck"))
     made.filters.update(ago=moments.ago, exact=moments.exact, iso=moments.iso, shown=_shown)
+    made.filters.update(breakable=wrapping.breakable)
     return made
 
 
@@ -94,7 +95,8 @@ def theme(request: Request[Any, Any, Any]) -> str:
     return chosen if chosen in THEMES else ""
 
 
-def _here(request: Request[Any, Any, Any]) -> str:
+def here(request: Request[Any, Any, Any]) -> str:
+    """Where the browser is, with what it asked for there."""
     query = request.url.query
     return f"{request.url.path}?{query}" if query else request.url.path
 

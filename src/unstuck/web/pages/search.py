@@ -12,11 +12,11 @@ from unstuck.service import search
 from unstuck.service.ports import Ports
 from unstuck.web import problem
 from unstuck.web.auth import SIGNED_IN
-from unstuck.web.pages import render
+from unstuck.web.pages import palette, render
+from unstuck.web.pages.palette import PLACES
 from unstuck.web.protocol import actor, as_json
 
 Asked = Request[Any, Any, Any]
-PLACES = {"order": "/orders/", "case": "/cases/"}
 # Each service call says what this person may see: who may read orders and not cases finds orders.
 SEARCHES = {"permission": SIGNED_IN, "page": True}
 
@@ -41,11 +41,13 @@ async def search_page(request: Asked, ports: NamedDependency[Ports]) -> Response
 
 @get("/search.json", opt=SEARCHES)
 async def search_palette(request: Asked, ports: NamedDependency[Ports]) -> Response[bytes]:
-    """The same for the palette."""
+    """The same for the palette, with the lists that are called so."""
+    who = actor(request)
     try:
-        return as_json(await search.find(ports, request.query_params.get("q", ""), actor(request)))
+        found = await search.find(ports, request.query_params.get("q", ""), who)
     except Invalid as refusal:
         return problem.answer(request, refusal)
+    return as_json(palette.rows(found, who, ports.book.current))
 
 
 def handlers() -> list[HTTPRouteHandler]:

@@ -16,12 +16,12 @@ from unstuck.service.sessions import Wanted
 from unstuck.web import problem
 from unstuck.web.auth import NOBODY, PUBLIC, SIGNED_IN
 from unstuck.web.pages import forms, render, texts
+from unstuck.web.pages.forms import SMALL
 from unstuck.web.pages.going import go, local
 from unstuck.web.protocol import actor
 from unstuck.web.site import Site
 
 Asked = Request[Any, Any, Any]
-SMALL = 20_000  # bytes of a form from anybody
 OPEN = {"permission": PUBLIC, "page": True}
 OWN = {"permission": SIGNED_IN, "page": True}
 
@@ -66,7 +66,7 @@ async def sign_in(request: Asked, ports: NamedDependency[Ports], site: NamedDepe
 async def enter_demo(request: Asked, ports: NamedDependency[Ports], site: NamedDependency[Site]) -> Response[Any]:
     """Come in as one of the people of a demo, where one runs and only this machine reaches it."""
     form = await forms.read(request, ("demo", "next"))
-    if not site.lets_demo_in(request.headers.get("host", "")):
+    if not site.lets_demo_in(request):
         raise Refused("demo-account", "demo accounts count only where a demo runs, called by the name of this machine")
     new = await sessions.enter_demo(ports, form.text("demo"))
     await _end_former(request, ports)
@@ -148,7 +148,7 @@ def handlers() -> list[HTTPRouteHandler]:
 async def _door(
     request: Asked, ports: Ports, site: Site, *, next: str, name: str = "", refusal: Refused | None = None
 ) -> Response[str]:
-    accounts = await sessions.demo_people(ports) if site.lets_demo_in(request.headers.get("host", "")) else []
+    accounts = await sessions.demo_people(ports) if site.lets_demo_in(request) else []
     accounts.sort(
         key=lambda one: (people.ADMIN in one.roles, one.name)
     )  # who repairs comes first, who administers last
@@ -190,7 +190,7 @@ def _may(role: str) -> str:
 
 def _wanted(request: Asked, site: Site, name: str, password: str) -> Wanted:
     address = request.client.host if request.client else ""
-    return Wanted(name, password, address, site.lets_demo_in(request.headers.get("host", "")))
+    return Wanted(name, password, address, site.lets_demo_in(request))
 
 
 def _require_same(password: str, again: str) -> None:

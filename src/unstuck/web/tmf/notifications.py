@@ -39,7 +39,7 @@ async def messages(ports: Ports, subscription: Subscription, leaves: Sequence[Le
     made: dict[int, list[Message]] = {}
     for order_id, of_order in by_order.items():
         steps = await steps_of(ports, order_id, [leaf.n for leaf in of_order])
-        order = await service_orders.told(ports, order_id)
+        order = await service_orders.told(ports, order_id, subscription.owner)
         for leaf in of_order:
             made[leaf.n] = [m async for m in _messages(ports, order, leaf, steps[leaf.n], wanted)]
     return [made.get(leaf.n, []) for leaf in leaves]

@@ -1,10 +1,11 @@
 """TMF641 in: tolerant where dialects differ, clear where an order cannot be understood (tmf.md §2.1, §3.5)."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
+from unstuck.kernel.ids import can_be_kept
 from unstuck.kernel.strict import DEPTH_LIMIT, depth
 from unstuck.order.dialect import STANDARD, names
 from unstuck.order.plan import OrderDraft, OrderItem
@@ -117,7 +118,8 @@ def _time(data: dict[str, Any], name: str) -> str:
         return ""
     try:
         at = msgspec.convert(value, Aware)
-        at.astimezone(UTC)  # the first and last day of the calendar have no UTC everywhere
-    except (msgspec.ValidationError, OverflowError) as error:
+    except msgspec.ValidationError as error:
         raise NotAnOrder("is an RFC 3339 time with an offset", f"/{name}") from error
+    if not can_be_kept(at):
+        raise NotAnOrder("is a time between the years 1 and 9999", f"/{name}")
     return at.isoformat()

@@ -24,13 +24,13 @@ Asked = Request[Any, Any, Any]
 
 @get("/serviceOrder/{order_id:str}", opt={"permission": "order.read"})
 async def get_service_order(
-    ports: NamedDependency[Ports], order_id: FromPath[str], fields: FromQuery[str | None] = None
+    request: Asked, ports: NamedDependency[Ports], order_id: FromPath[str], fields: FromQuery[str | None] = None
 ) -> Response[bytes]:
     """One service order; what was refused as one is shown as rejected, under the id that the refusal named."""
     wanted = await views.find_order(ports, order_id)
     if refusal := await service_orders.rejected(ports, wanted):
         return as_json(selected(rejected(refusal), fields))
-    order = await service_orders.told(ports, wanted)
+    order = await service_orders.told(ports, wanted, actor(request).id)
     return as_json(selected(projected(order), fields), version=order.version)
 
 
@@ -47,9 +47,10 @@ async def list_service_orders(request: Asked, ports: NamedDependency[Ports]) -> 
             (lambda order: filters.sort_key(projected(order), asked.sort)) if asked.sort else None,
             asked.offset,
             asked.limit,
+            actor(request).id,
         )
     else:
-        found = await service_orders.page(ports, wanted, asked.offset, asked.limit)
+        found = await service_orders.page(ports, wanted, asked.offset, asked.limit, actor(request).id)
     return paging.page(request.url, asked, [projected(order) for order in found.orders], found.total)
 
 
@@ -62,13 +63,13 @@ async def patch_service_order(
     if given not in ("", *MERGE):
         return error(415, f"send {' or '.join(MERGE)}, not {given[:100]}")
     change = read_change(await request.body())
-    order = await service_orders.told(ports, await views.find_order(ports, order_id))
+    order = await service_orders.told(ports, await views.find_order(ports, order_id), actor(request).id)
     change.require_possible(state_of(order), await _sends_promise(ports, order))
     if change.go_on:
         require(actor(request), "order.manage", ports.book.current)
     wanted = orders.Patch(change.go_on, change.words, change.reason)
     await orders.patch(ports, order.id, given_version(request), actor(request), wanted)
-    order = await service_orders.told(ports, order.id)
+    order = await service_orders.told(ports, order.id, actor(request).id)
     return as_json(projected(order), version=order.version)
 
 
@@ -97,7 +98,7 @@ def create(body_limit: int) -> HTTPRouteHandler:
             kept = await intake.refuse(ports, sent, *refusal)
             reason = NOT_UNDERSTOOD if refusal[0] == 400 else ""
             return error(*refusal, reason=reason, see=f"{BASE}/serviceOrder/{kept}")
-        shown = projected(await service_orders.told(ports, received.order_id))
+        shown = projected(await service_orders.told(ports, received.order_id, actor(request).id))
         return as_json(shown, status=201, Location=shown["href"])
 
     return create_service_order

@@ -14,8 +14,8 @@ function ago(at) {
 }
 
 function refresh() {
-  for (const time of document.querySelectorAll("time.when")) {
-    const said = ago(Date.parse(time.dateTime));
+  for (const time of document.querySelectorAll("time.when, tspan.when")) {
+    const said = ago(Date.parse(time.dateTime ?? time.dataset.at));
     if (time.textContent !== said) time.textContent = said;
   }
 }
