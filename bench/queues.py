@@ -38,7 +38,7 @@ import queue_rows as rows
 from unstuck.app import open_ports
 from unstuck.config import Config
 from unstuck.kernel.actor import Actor
-from unstuck.service import lists, views
+from unstuck.service.looks import lists, views
 from unstuck.service.ports import Ports
 from unstuck.store.migrate import migrate
 from unstuck.store.unit import Store, Unit

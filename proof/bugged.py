@@ -24,9 +24,13 @@ from unstuck.repair import judge
 from unstuck.repair.judge import Judgement, Rules
 from unstuck.repair.outcome import Call, Outcome
 from unstuck.repair.resume import redeem as moved_by
-from unstuck.service import advance, callbacks, cases, failures, foreign, intake, repair, resolve, service_orders
+from unstuck.service.case_work import cases, repair, resolve
+from unstuck.service.elsewhere import foreign
+from unstuck.service.failures_in import failures
+from unstuck.service.looks import service_orders
+from unstuck.service.looks.service_orders import Told
+from unstuck.service.order_work import advance, callbacks, intake
 from unstuck.service.ports import Ports
-from unstuck.service.service_orders import Told
 from unstuck.store import unit as store_unit
 from unstuck.store.rows import Changes
 from unstuck.store.statements import sql

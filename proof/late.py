@@ -18,7 +18,7 @@ from unstuck.app import keyring, open_ports
 from unstuck.config import Config
 from unstuck.fallout.failure import Failure
 from unstuck.kernel.actor import Actor
-from unstuck.service.failures import Filed, Report, file, receive
+from unstuck.service.failures_in.failures import Filed, Report, file, receive
 from unstuck.service.ports import Ports
 from unstuck.store import outbox
 from unstuck.store.migrate import migrate

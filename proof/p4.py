@@ -22,10 +22,10 @@ from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Refused
 from unstuck.repair.outcome import Outcome, Result
 from unstuck.repair.token import ResumeMode, ResumeToken
-from unstuck.service import resolve
-from unstuck.service.advance import Arrival, advance
-from unstuck.service.fire import classify_due
-from unstuck.service.intake import Sent, submit
+from unstuck.service.case_work import resolve
+from unstuck.service.order_work.advance import Arrival, advance
+from unstuck.service.order_work.fire import classify_due
+from unstuck.service.order_work.intake import Sent, submit
 from unstuck.service.ports import Ports
 from unstuck.store.rows import Changes
 from unstuck.store.server import EmbeddedServer

@@ -22,12 +22,14 @@ from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Refused
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.token import claims
-from unstuck.service import cases, foreign, repair, resolve, sources
-from unstuck.service.failures import Filed, Report, receive
-from unstuck.service.fire import classify_due
+from unstuck.service.case_work import cases, repair, resolve
+from unstuck.service.case_work.resolve import Decision
+from unstuck.service.elsewhere import foreign
+from unstuck.service.failures_in import sources
+from unstuck.service.failures_in.failures import Filed, Report, receive
+from unstuck.service.failures_in.sources import Described
+from unstuck.service.order_work.fire import classify_due
 from unstuck.service.ports import Ports
-from unstuck.service.resolve import Decision
-from unstuck.service.sources import Described
 
 RACERS = 16
 SOURCE, OTHER = "proof-oms", "another-oms"

@@ -37,10 +37,10 @@ from unstuck.fallout.failure import Failure
 from unstuck.fallout.source import SourceSettings
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Refused, Stale
-from unstuck.service import sources
-from unstuck.service.failures import Filed, Report, receive
-from unstuck.service.fire import classify_due
-from unstuck.service.intake import Sent, submit
+from unstuck.service.failures_in import sources
+from unstuck.service.failures_in.failures import Filed, Report, receive
+from unstuck.service.order_work.fire import classify_due
+from unstuck.service.order_work.intake import Sent, submit
 from unstuck.service.ports import Ports
 from unstuck.store.answers import Once
 from unstuck.store.server import EmbeddedServer

@@ -15,8 +15,8 @@ import asyncpg
 
 from proof.small_world import World, small_world
 from proof.tampering import Act, Hand, kinds, lawless
-from unstuck.store.audit import Report, verify_view
 from unstuck.store.blobs import FileBlobs
+from unstuck.store.checking.audit import Report, verify_view
 from unstuck.store.migrate import migrate
 from unstuck.store.server import DATABASE, EmbeddedServer
 

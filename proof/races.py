@@ -12,8 +12,8 @@ from proof.world import PACK, order_body
 from unstuck.app import open_ports
 from unstuck.config import Config
 from unstuck.repair.outcome import Outcome, Result
-from unstuck.service.advance import Arrival, Started, advance
-from unstuck.service.intake import Sent, submit
+from unstuck.service.order_work.advance import Arrival, Started, advance
+from unstuck.service.order_work.intake import Sent, submit
 from unstuck.service.ports import Ports
 from unstuck.store import seal as sealer
 from unstuck.store.server import Urls

@@ -26,9 +26,11 @@ from unstuck.kernel.refusal import Invalid, Missing, Refused
 from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.repair.evidence import Evidence, EvidenceType
 from unstuck.repair.outcome import Call, Outcome, Result
-from unstuck.service import callbacks, cases, failures, intake, orders, repair, resolve
-from unstuck.service.done import CorrectionDone
-from unstuck.service.fire import classify_due, late_due, recheck_due
+from unstuck.service.case_work import cases, repair, resolve
+from unstuck.service.case_work.done import CorrectionDone
+from unstuck.service.failures_in import failures
+from unstuck.service.order_work import callbacks, intake, orders
+from unstuck.service.order_work.fire import classify_due, late_due, recheck_due
 from unstuck.service.ports import Ports
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal

@@ -14,7 +14,9 @@ from unstuck.fallout import case as commands
 from unstuck.fallout.source import SourceSettings
 from unstuck.kernel.actor import Actor
 from unstuck.repair.evidence import Evidence, EvidenceType
-from unstuck.service import cases, orders, repair, resolve, sources
+from unstuck.service.case_work import cases, repair, resolve
+from unstuck.service.failures_in import sources
+from unstuck.service.order_work import orders
 from unstuck.service.ports import Ports
 
 OPEN = ("QUEUED", "ASSIGNED", "IN_PROGRESS", "WAITING_CUSTOMER", "VERIFYING", "CORRECTION_PROPOSED")

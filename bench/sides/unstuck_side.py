@@ -31,7 +31,7 @@ from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.policy.check import load as checked
 from unstuck.repair.outcome import Call, Outcome, Result
 from unstuck.service.book import Book
-from unstuck.service.intake import Sent, submit
+from unstuck.service.order_work.intake import Sent, submit
 from unstuck.service.ports import Foreign, Outside, Ports
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.migrate import migrate

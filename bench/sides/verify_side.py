@@ -21,12 +21,12 @@ import uvloop
 
 from unstuck.app import utc_now
 from unstuck.kernel.merkle import Frontier
-from unstuck.store import audit_orders
-from unstuck.store.audit_report import Report
-from unstuck.store.audit_streams import batches, histories
-from unstuck.store.audit_tree import check_tree
 from unstuck.store.blobs import FileBlobs
-from unstuck.store.export import Scope, export
+from unstuck.store.checking import audit_orders
+from unstuck.store.checking.audit_report import Report
+from unstuck.store.checking.audit_streams import batches, histories
+from unstuck.store.checking.audit_tree import check_tree
+from unstuck.store.checking.export import Scope, export
 from unstuck.store.seal import Signer, hash_of, seal
 from unstuck.store.statements import sql
 from unstuck.verifier.check import verify

@@ -33,19 +33,19 @@ from unstuck.kernel.ids import uuid7
 from unstuck.policy.check import load
 from unstuck.policy.hurry import hurried
 from unstuck.policy.pack import Pack
-from unstuck.service import hub
+from unstuck.service.access.sessions import forget_ended
 from unstuck.service.book import Book
-from unstuck.service.decisions import KIND as DECISION
-from unstuck.service.decisions import decision_messages
-from unstuck.service.fire import classify_due, late_due, recheck_due
-from unstuck.service.foreign import expire_due
+from unstuck.service.elsewhere.decisions import KIND as DECISION
+from unstuck.service.elsewhere.decisions import decision_messages
+from unstuck.service.elsewhere.foreign import expire_due
+from unstuck.service.events_out import hub
+from unstuck.service.events_out.outbox import Patience, Renderer, cloud_event_messages
+from unstuck.service.failures_in.sources import watch
+from unstuck.service.history.shipping import ship_next
+from unstuck.service.looks.trying import FILE, nothing_to_try, written_in
 from unstuck.service.once import forget_old
-from unstuck.service.outbox import Patience, Renderer, cloud_event_messages
+from unstuck.service.order_work.fire import classify_due, late_due, recheck_due
 from unstuck.service.ports import Foreign, Outside, Ports
-from unstuck.service.sessions import forget_ended
-from unstuck.service.shipping import ship_next
-from unstuck.service.sources import watch
-from unstuck.service.trying import FILE, nothing_to_try, written_in
 from unstuck.store.blobs import FileBlobs
 from unstuck.store.keys import KeyFiles
 from unstuck.store.migrate import MigrationError, inspect_server
@@ -263,7 +263,7 @@ async def serve(config: Config, url: str) -> None:
 
 async def add_account(config: Config, url: str, accounts: Mapping[str, tuple[tuple[str, ...], str]]) -> None:
     """Give each name its roles and token."""
-    from unstuck.service.accounts import add_token
+    from unstuck.service.access.accounts import add_token
 
     async with open_ports(config, url, size=1) as ports:
         for name, (roles, secret) in accounts.items():
@@ -273,7 +273,7 @@ async def add_account(config: Config, url: str, accounts: Mapping[str, tuple[tup
 async def let_in(config: Config, url: str, demo: Mapping[str, Mapping[str, str]]) -> tuple[bool, str]:
     """Let the people of a demo in (role and password by name), if this database is for them; whether it is, and where
     nobody can sign in at all the secret of the link that makes the first administrator."""
-    from unstuck.service.people import NewPerson, first_link, make_demo
+    from unstuck.service.access.people import NewPerson, first_link, make_demo
 
     wishes = [NewPerson(name, (one["role"],), one["password"]) for name, one in demo.items()]
     async with open_ports(config, url, size=2) as ports:
@@ -285,7 +285,7 @@ async def audit(
     config: Config, url: str, keys: Sequence[str], checkpoints: Sequence[str], progress: Callable[[str, int], None]
 ) -> dict[str, Any]:
     """Verify the history of a database against its keys and the checkpoints that were held elsewhere."""
-    from unstuck.store.audit import verify
+    from unstuck.store.checking.audit import verify
 
     store = await connect(url, size=1)
     try:

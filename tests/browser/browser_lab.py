@@ -20,7 +20,7 @@ from unstuck.app import make_partitions, open_ports, worker_loops
 from unstuck.config import Config
 from unstuck.engine.dispatch import Dispatcher
 from unstuck.repair.outcome import Outcome
-from unstuck.service.accounts import add_token
+from unstuck.service.access.accounts import add_token
 from unstuck.store.server import EmbeddedServer
 from unstuck.web.edge import Edge
 from unstuck.web.server import build, server

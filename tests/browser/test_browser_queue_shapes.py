@@ -5,7 +5,7 @@ from browser_lab import Visits
 from playwright.async_api import expect
 from world_lab import World
 
-from unstuck.service.queue_views import VIEWS
+from unstuck.service.looks.queue_views import VIEWS
 
 WIDTHS = (640, 900, 1100, 1280, 1920)
 PHONE = {"width": 390, "height": 844}

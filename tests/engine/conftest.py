@@ -29,8 +29,8 @@ from unstuck.order.plan import OrderDraft, OrderItem
 from unstuck.policy.check import load
 from unstuck.repair.outcome import Call, Outcome, Result
 from unstuck.service.book import Book
-from unstuck.service.fire import classify_due, late_due, recheck_due
-from unstuck.service.intake import Sent, submit
+from unstuck.service.order_work.fire import classify_due, late_due, recheck_due
+from unstuck.service.order_work.intake import Sent, submit
 from unstuck.service.ports import Foreign, Outside, Ports
 from unstuck.store.binaries import find_binaries
 from unstuck.store.blobs import FileBlobs

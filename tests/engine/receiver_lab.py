@@ -14,9 +14,9 @@ from aiohttp import web
 from unstuck.connect.signature import verify
 from unstuck.engine.relay import Relay
 from unstuck.kernel.actor import Actor
-from unstuck.service import subscriptions
-from unstuck.service.outbox import Patience, Renderers, cloud_event_messages
-from unstuck.service.subscriptions import NewSecret, SubscriptionView, Wanted
+from unstuck.service.events_out import subscriptions
+from unstuck.service.events_out.outbox import Patience, Renderers, cloud_event_messages
+from unstuck.service.events_out.subscriptions import NewSecret, SubscriptionView, Wanted
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 

@@ -11,10 +11,11 @@ import pytest
 from unstuck.fallout import case as commands
 from unstuck.kernel.refusal import Refused, Stale
 from unstuck.repair.outcome import CallKind, Outcome, Result
-from unstuck.service import callbacks, cases, repair, resolve
-from unstuck.service.advance import advance
-from unstuck.service.fire import late_due
-from unstuck.service.repair import Proposal
+from unstuck.service.case_work import cases, repair, resolve
+from unstuck.service.case_work.repair import Proposal
+from unstuck.service.order_work import callbacks
+from unstuck.service.order_work.advance import advance
+from unstuck.service.order_work.fire import late_due
 from unstuck.store.seal import Signer, seal
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit

@@ -13,7 +13,7 @@ import pytest
 from unstuck.fallout.events import NOTED
 from unstuck.kernel.event import Event
 from unstuck.repair.outcome import Result
-from unstuck.service import outbox, subscriptions
+from unstuck.service.events_out import outbox, subscriptions
 from unstuck.store.keys import KeyFiles
 from unstuck.store.rows import Changes, RegistryChange
 from unstuck.store.seal import seal

@@ -10,8 +10,8 @@ from aiohttp import web
 from unstuck.connect.webhook import Reply
 from unstuck.kernel.refusal import Missing
 from unstuck.repair.outcome import Result
-from unstuck.service import subscriptions
-from unstuck.service.outbox import Progress
+from unstuck.service.events_out import subscriptions
+from unstuck.service.events_out.outbox import Progress
 from unstuck.store.keys import KeyFiles
 
 from .conftest import Rig

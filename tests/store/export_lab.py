@@ -15,7 +15,7 @@ from typing import Any
 
 from proof.p7 import Lab
 
-from unstuck.store.export import Scope, export
+from unstuck.store.checking.export import Scope, export
 from unstuck.store.seal import Signer
 from unstuck.verifier.archive import header, padding
 

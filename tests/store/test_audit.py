@@ -10,7 +10,7 @@ from proof.p7 import HARMLESS, Lab, tamper_lab
 from proof.small_world import Target, run, submit
 from proof.tampering import Act, Hand, kinds, rewrite_history
 
-from unstuck.store.audit import Report, verify
+from unstuck.store.checking.audit import Report, verify
 from unstuck.store.seal import Signer
 from unstuck.verifier.note import BadNote, Key, Keys
 

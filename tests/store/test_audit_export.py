@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from unstuck.cli.main import app
 from unstuck.kernel.refusal import Missing
-from unstuck.store.export import Scope, export
+from unstuck.store.checking.export import Scope, export
 from unstuck.store.seal import Signer
 from unstuck.verifier.alone import text as verifier_text
 from unstuck.verifier.check import verify

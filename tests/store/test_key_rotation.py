@@ -14,9 +14,9 @@ from proof.p7 import Lab, tamper_lab
 from proof.small_world import Target, run, submit
 
 from unstuck.kernel.refusal import Refused
-from unstuck.service.audit import keys, rotate_key
-from unstuck.store.audit import Report, verify
-from unstuck.store.export import Scope
+from unstuck.service.history.audit import keys, rotate_key
+from unstuck.store.checking.audit import Report, verify
+from unstuck.store.checking.export import Scope
 from unstuck.store.keys import STREAM, KeyFiles
 from unstuck.store.seal import Signer, seal
 from unstuck.verifier import check

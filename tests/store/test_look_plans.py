@@ -12,13 +12,13 @@ import pytest
 from bench import queue_rows as rows
 from plans_lab import explained, read
 
-from unstuck.store import case_list, order_list
-from unstuck.store.case_list import NOT_RESOLVED, Wanted
+from unstuck.store.listing import case_list, order_list
+from unstuck.store.listing.case_list import NOT_RESOLVED, Wanted
+from unstuck.store.listing.order_list import WantedOrders
+from unstuck.store.listing.walk import WALKED, Sort, Walk, count_statement, page_statement, sizes_statement
 from unstuck.store.migrate import migrate
-from unstuck.store.order_list import WantedOrders
 from unstuck.store.server import EmbeddedServer
 from unstuck.store.unit import Unit
-from unstuck.store.walk import WALKED, Sort, Walk, count_statement, page_statement, sizes_statement
 
 CLOSED, OPEN = 150_000, 50_000
 ORDERS = (CLOSED + OPEN) // rows.ORDER_EVERY

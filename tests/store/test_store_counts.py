@@ -12,14 +12,14 @@ from bench import queue_rows as rows
 from plans_lab import explained
 
 from unstuck.kernel.actor import Actor
-from unstuck.service.queue_views import VIEWS, narrowed
-from unstuck.store import queue
-from unstuck.store.case_list import DETECTED, Wanted, walk_for
+from unstuck.service.looks.queue_views import VIEWS, narrowed
+from unstuck.store.listing import queue
+from unstuck.store.listing.case_list import DETECTED, Wanted, walk_for
+from unstuck.store.listing.walk import WALKED, Sort, counts_statement, groups_statement
 from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
-from unstuck.store.walk import WALKED, Sort, counts_statement, groups_statement
 
 CLOSED, OPEN = 150_000, 50_000
 NOW = rows.moment(CLOSED)

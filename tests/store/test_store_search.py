@@ -11,14 +11,14 @@ from bench import queue_rows as rows
 from plans_lab import explained, read
 
 from unstuck.kernel.ids import as_id
-from unstuck.store import case_list, search
-from unstuck.store.case_list import Wanted
+from unstuck.store.listing import case_list, search
+from unstuck.store.listing.case_list import Wanted
+from unstuck.store.listing.order_list import open_cases_of
+from unstuck.store.listing.walk import WALKED, Sort, page_statement
 from unstuck.store.migrate import migrate
-from unstuck.store.order_list import open_cases_of
 from unstuck.store.server import EmbeddedServer
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
-from unstuck.store.walk import WALKED, Sort, page_statement
 
 CASES, LIMIT = 60_000, 21
 NOW = rows.moment(CASES)

@@ -14,8 +14,8 @@ from unstuck.app import keyring
 from unstuck.config import Config
 from unstuck.engine.relay import Relay
 from unstuck.engine.resume import resume_round
-from unstuck.service.decisions import KIND, decision_messages
-from unstuck.service.fire import classify_due
+from unstuck.service.elsewhere.decisions import KIND, decision_messages
+from unstuck.service.order_work.fire import classify_due
 from unstuck.simulator.config import OrderManagerConfig, WorldConfig
 from unstuck.simulator.world import World
 from unstuck.store.seal import seal

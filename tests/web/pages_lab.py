@@ -8,7 +8,7 @@ import aiohttp
 from web_lab import House
 
 from unstuck.kernel.refusal import Invalid
-from unstuck.service.people import NewPerson, add
+from unstuck.service.access.people import NewPerson, add
 
 PASSWORD = "four plain words here"
 FROM = itertools.count(1)

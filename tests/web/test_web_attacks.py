@@ -9,7 +9,7 @@ from test_web_failures import failure, post
 from web_lab import CASES, TOKENS, House
 
 from unstuck.repair.manager import OrderManager
-from unstuck.service import stream
+from unstuck.service.events_out import stream
 
 SOURCES = "/api/v1/sources"
 SUBSCRIPTIONS = "/api/v1/subscriptions"

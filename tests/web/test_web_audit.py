@@ -13,8 +13,8 @@ from aiohttp import web
 from web_lab import House, fiber
 
 from unstuck.connect.note import NotePost
-from unstuck.service.audit import rotate_key
-from unstuck.service.shipping import ship_next
+from unstuck.service.history.audit import rotate_key
+from unstuck.service.history.shipping import ship_next
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 from unstuck.verifier.note import Keys

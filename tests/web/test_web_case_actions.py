@@ -10,7 +10,7 @@ from desk_lab import BAD_ADDRESS, Desk
 from web_lab import FOUND, LOST, House, item, refused
 
 from unstuck.policy.masking import HIDDEN
-from unstuck.service import repair
+from unstuck.service.case_work import repair
 
 WHY = {"reason_code": "cause_fixed", "reason": "the line is up"}
 

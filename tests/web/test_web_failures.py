@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from web_lab import CASES, House, fiber
 
-from unstuck.service.failures import receive
-from unstuck.service.reports import MANY
-from unstuck.store.audit import verify
+from unstuck.service.failures_in.failures import receive
+from unstuck.service.failures_in.reports import MANY
+from unstuck.store.checking.audit import verify
 
 EVENTS = "/api/v1/fallout-events"
 
@@ -119,7 +119,7 @@ async def test_two_processes_racing_with_the_same_failures_make_one_case_each(ho
     """Two batches in two transactions at once: what one cannot insert it finds, and does all of it again."""
     from unstuck.fallout.failure import Failure
     from unstuck.kernel.actor import Actor
-    from unstuck.service.failures import Filed, Report
+    from unstuck.service.failures_in.failures import Filed, Report
 
     who = Actor("racer", frozenset({"integration"}))
     for _ in range(20):

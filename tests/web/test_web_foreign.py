@@ -10,8 +10,8 @@ import pytest
 from foreign_lab import Fallout, Source, relayed, sealed
 from web_lab import House
 
-from unstuck.service.foreign import REFUSALS_KEPT, expire_due
-from unstuck.store.audit import verify
+from unstuck.service.elsewhere.foreign import REFUSALS_KEPT, expire_due
+from unstuck.store.checking.audit import verify
 
 DAY_S = 86_400
 

@@ -13,9 +13,9 @@ from web_lab import House
 
 from unstuck.connect.tmf import Asked
 from unstuck.repair.manager import OrderManager
-from unstuck.service import resumer
-from unstuck.service.foreign import expire_due
-from unstuck.store.audit import verify
+from unstuck.service.elsewhere import resumer
+from unstuck.service.elsewhere.foreign import expire_due
+from unstuck.store.checking.audit import verify
 
 HOOK = itertools.count(1)
 

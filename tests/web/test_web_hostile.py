@@ -14,9 +14,10 @@ from test_web_sign_in import DEMO, WRONG
 from web_lab import CASES, SECRET, TMF, TOKENS, House, fiber, item, opened, order, refused, served
 
 from unstuck.kernel.person import TRIES_OF_AN_ADDRESS, network
-from unstuck.service import people, stream
+from unstuck.service.access import people
+from unstuck.service.events_out import stream
 from unstuck.web import wire
-from unstuck.web.pages.case_parts import SPACED, pretty
+from unstuck.web.pages.case_file.case_parts import SPACED, pretty
 from unstuck.web.server import build
 from unstuck.web.site import Site
 

@@ -26,7 +26,7 @@ from web_lab import CASES, House, opened
 
 from unstuck.fallout.lifecycle import CaseState
 from unstuck.order.lifecycle import OrderState
-from unstuck.store import case_list, order_list, walk
+from unstuck.store.listing import case_list, order_list, walk
 from unstuck.store.server import EmbeddedServer
 
 ORDERS = "/api/v1/orders"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from web_lab import House, fiber
 
 from unstuck.fallout.published import Leaf
-from unstuck.service.stream import Feed, first_leaf
+from unstuck.service.events_out.stream import Feed, first_leaf
 from unstuck.web.auth import NOBODY
 from unstuck.web.pages import live
 

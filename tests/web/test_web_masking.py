@@ -11,7 +11,7 @@ from web_lab import CASES, LOST, House, fiber, item, refused, reply
 
 from unstuck.policy.masking import HIDDEN
 from unstuck.repair.outcome import Result
-from unstuck.store.audit import verify
+from unstuck.store.checking.audit import verify
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 from unstuck.store.statements import sql

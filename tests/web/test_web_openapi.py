@@ -13,7 +13,7 @@ import pytest
 from desk_lab import BAD_ADDRESS, Desk
 from web_lab import LOST, ROLES, House
 
-from unstuck.service.accounts import add_token
+from unstuck.service.access.accounts import add_token
 from unstuck.web.openapi import operations
 
 GATE = bool(os.environ.get("TESTS_GATE"))

@@ -13,7 +13,7 @@ from web_lab import ACCEPTED, CASES, LOST, Answer, House, fiber, item, opened, r
 from unstuck.engine.dispatch import Dispatcher
 from unstuck.order.lifecycle import OrderState
 from unstuck.repair.outcome import Call, Outcome, Result
-from unstuck.store.audit import verify
+from unstuck.store.checking.audit import verify
 from unstuck.store.server import EmbeddedServer
 
 COMMANDS = ("suspend", "resume", "fail", "resolve-failure", "cancel", "abort")

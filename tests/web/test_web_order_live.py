@@ -16,7 +16,7 @@ from unstuck.fallout.published import About, Leaf
 from unstuck.kernel.actor import Actor
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
-from unstuck.web.pages.order_live import OrderWatch
+from unstuck.web.pages.order_file.order_live import OrderWatch
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from order_page_lab import customer, failed, number_of, page, part, unknown, words
 from web_lab import ACCEPTED, House, fiber, item
 
-from unstuck.web.pages import order_query
+from unstuck.web.pages.order_file import order_query
 
 HOSTILE = '<script>alert(1)</script>" onload="x'
 

@@ -10,8 +10,8 @@ from lists_lab import BEGAN, OPEN, Row, some_cases, some_orders, written
 from queue_lab import Seen, queue
 from web_lab import House, opened
 
-from unstuck.service import queue_page
-from unstuck.store import walk
+from unstuck.service.looks import queue_page
+from unstuck.store.listing import walk
 from unstuck.store.server import EmbeddedServer
 
 MANY = 420
@@ -237,7 +237,7 @@ async def test_a_walk_that_ends_early_says_so_and_counts_at_least(desk: Desk, mo
 
 
 async def test_more_than_a_thousand_is_said_as_at_least(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unstuck.service.counts.LIMIT", 50)
+    monkeypatch.setattr("unstuck.service.looks.counts.LIMIT", 50)
     assert (await queue(desk.house, view="open")).chips["All open"] == "50+"
 
 

@@ -11,7 +11,7 @@ import pytest
 from queue_lab import Node, parse, queue, stopped
 from web_lab import CASES, LOST, TOKENS, House, fiber, refused
 
-from unstuck.service import queue_page
+from unstuck.service.looks import queue_page
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 

@@ -8,8 +8,8 @@ from queue_lab import queue
 from web_lab import ABSENT, FOUND, LOST, House, fiber, refused
 
 from unstuck.kernel.actor import Actor
-from unstuck.service import queue_page, views
-from unstuck.store.case_list import Wanted
+from unstuck.service.looks import queue_page, views
+from unstuck.store.listing.case_list import Wanted
 from unstuck.web.pages.texts import text, word
 
 WHO = Actor("ana", frozenset({"engineer"}))

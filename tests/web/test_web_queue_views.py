@@ -12,9 +12,9 @@ from unstuck.fallout.lifecycle import CASE, CASE_IS_RESOLVED, CaseAction, CaseSt
 from unstuck.fallout.published import About, Leaf
 from unstuck.kernel.actor import Actor
 from unstuck.policy.check import load
-from unstuck.service import queue_views
-from unstuck.service.queue_views import BY_ROLE, VIEWS, WIDE, View, default_for, may_bring_in, narrowed
-from unstuck.store.case_list import NOT_RESOLVED, Wanted
+from unstuck.service.looks import queue_views
+from unstuck.service.looks.queue_views import BY_ROLE, VIEWS, WIDE, View, default_for, may_bring_in, narrowed
+from unstuck.store.listing.case_list import NOT_RESOLVED, Wanted
 from unstuck.web.pages.texts import has
 
 ANA = Actor("ana", frozenset({"repair-agent"}))

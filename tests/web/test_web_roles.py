@@ -10,7 +10,7 @@ from litestar.types import Receive, Scope, Send
 from web_lab import CASES, ROLES, TMF, House, fiber, refused
 
 from unstuck.kernel.refusal import Invalid
-from unstuck.service.accounts import add_token
+from unstuck.service.access.accounts import add_token
 from unstuck.web import server
 from unstuck.web.api.not_built import waiting
 from unstuck.web.auth import undeclared

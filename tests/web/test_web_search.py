@@ -10,7 +10,7 @@ from web_lab import ACCEPTED, CASES, House, fiber, item, refused, reply
 
 from unstuck.kernel.ids import as_id
 from unstuck.repair.outcome import Result
-from unstuck.service.search import LONGEST, SHOWN, parts
+from unstuck.service.looks.search import LONGEST, SHOWN, parts
 
 
 async def found(house: House, q: str, who: str = "engineer") -> Any:

@@ -13,9 +13,9 @@ from web_lab import CASES, SECRET, TMF, House, fiber, opened, served
 
 from unstuck.fallout.published import About, Leaf, cloud_events, known_types
 from unstuck.kernel.refusal import Invalid, Missing
-from unstuck.service import people, sessions
-from unstuck.service.accounts import add_token
-from unstuck.service.people import NewPerson
+from unstuck.service.access import people, sessions
+from unstuck.service.access.accounts import add_token
+from unstuck.service.access.people import NewPerson
 from unstuck.store.unit import AWAY
 from unstuck.web import auth
 from unstuck.web.server import build

@@ -12,8 +12,8 @@ from pages_lab import PASSWORD, browser, person, sign_in, signed_in
 from web_lab import CASES, SECRET, TOKENS, House, opened, served
 
 from unstuck.kernel.person import TRIES_OF_A_NAME, TRIES_OF_AN_ADDRESS
-from unstuck.service import passwords, people
-from unstuck.service.people import NewPerson
+from unstuck.service.access import passwords, people
+from unstuck.service.access.people import NewPerson
 from unstuck.web.server import build
 from unstuck.web.site import Site
 

@@ -7,7 +7,7 @@ import pytest
 from test_web_failures import failure, post
 from web_lab import CASES, Answer, House
 
-from unstuck.service.sources import watch
+from unstuck.service.failures_in.sources import watch
 
 SOURCES = "/api/v1/sources"
 

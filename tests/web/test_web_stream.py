@@ -13,7 +13,7 @@ import pytest
 from web_lab import ROLES, SECRET, TOKENS, House, fiber, served
 
 from unstuck.kernel.actor import Actor
-from unstuck.service.stream import KEPT, PAGE, Feed, first_leaf, listen
+from unstuck.service.events_out.stream import KEPT, PAGE, Feed, first_leaf, listen
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 from unstuck.web.server import build

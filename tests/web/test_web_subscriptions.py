@@ -12,7 +12,7 @@ from web_lab import House, fiber
 
 from unstuck.connect.signature import verify
 from unstuck.engine.relay import Relay
-from unstuck.service.outbox import Patience, cloud_event_messages
+from unstuck.service.events_out.outbox import Patience, cloud_event_messages
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 

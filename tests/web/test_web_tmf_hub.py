@@ -20,7 +20,7 @@ from web_lab import ACCEPTED, LOST, TMF, Answer, House, fiber, item, opened, ref
 from unstuck.app import RENDERERS
 from unstuck.engine.relay import Relay
 from unstuck.order.tmf import LEGAL
-from unstuck.service.fire import late_due
+from unstuck.service.order_work.fire import late_due
 from unstuck.store.keys import KeyFiles
 from unstuck.store.seal import seal
 from unstuck.store.server import EmbeddedServer

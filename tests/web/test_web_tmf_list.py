@@ -11,7 +11,7 @@ import pytest
 from test_web_tmf_shows import agrees
 from web_lab import TMF, Answer, House, fiber, item, opened, order, refused
 
-from unstuck.service import service_orders
+from unstuck.service.looks import service_orders
 from unstuck.store.server import EmbeddedServer
 
 ROUTER = item("1", "wifi-router", model="X")

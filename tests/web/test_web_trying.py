@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from web_lab import SECRET, TOKENS, fiber, refused, served
 
-from unstuck.service.trying import Try, nothing_to_try, written_in
+from unstuck.service.looks.trying import Try, nothing_to_try, written_in
 from unstuck.web.server import build
 
 SENT = {"Authorization": f"Bearer {TOKENS['repair-agent']}", "Sec-Fetch-Site": "same-origin"}

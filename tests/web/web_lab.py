@@ -24,8 +24,8 @@ from unstuck.app import open_ports
 from unstuck.config import Config
 from unstuck.engine.dispatch import Dispatcher
 from unstuck.repair.outcome import Call, Outcome, Result
-from unstuck.service.accounts import add_token
-from unstuck.service.fire import classify_due
+from unstuck.service.access.accounts import add_token
+from unstuck.service.order_work.fire import classify_due
 from unstuck.service.ports import Ports
 from unstuck.store.server import EmbeddedServer
 from unstuck.web.server import build, server

@@ -69,8 +69,8 @@ def export_history(
     """Write events with their proofs into one file. Example: unstuck audit export --case FC-1042 --out case.tar"""
     from unstuck.app import keyring
     from unstuck.store.blobs import FileBlobs
-    from unstuck.store.export import NoKey, Scope, export, view
-    from unstuck.store.proofs import NoTree
+    from unstuck.store.checking.export import NoKey, Scope, export, view
+    from unstuck.store.checking.proofs import NoTree
     from unstuck.verifier.note import BadNote, Checkpoint
 
     kind, name = _scope(case, order, since, until, everything)
@@ -102,8 +102,8 @@ def export_history(
 def rotate_key(data: Data = None, as_json: Json = False) -> None:
     """Replace the signing key; the old one signs the change, then nothing more. Example: unstuck audit rotate-key"""
     from unstuck.app import keyring, open_ports
-    from unstuck.service.audit import RotatedKey
-    from unstuck.service.audit import rotate_key as rotate
+    from unstuck.service.history.audit import RotatedKey
+    from unstuck.service.history.audit import rotate_key as rotate
 
     settings, _ = from_environment({"data": data})
     url = database_of(settings)

@@ -175,7 +175,7 @@ class Stack:
 
     def _tell_tries(self) -> bool:
         """Say which cases there are to try, once there are; whether it was said."""
-        from unstuck.service.trying import FILE, written_in
+        from unstuck.service.looks.trying import FILE, written_in
         from unstuck.web.pages.texts import text
 
         tries = written_in(self.data / FILE)
@@ -214,7 +214,7 @@ class Stack:
 
     def _write_scene(self) -> None:
         """Where the demo plays and with which passes, for its process alone."""
-        from unstuck.service.trying import FILE
+        from unstuck.service.looks.trying import FILE
 
         passes = {f"demo-{role}": token for role, token in self.tokens.items()} | self._passes
         path = self.data / SCENE

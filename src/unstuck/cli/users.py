@@ -34,7 +34,7 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Let somebody in. Example: unstuck user add ana --role repair-agent"""
-    from unstuck.service import people
+    from unstuck.service.access import people
 
     wish = people.NewPerson(name, _roles(role, admin), _password(password_file))
     made = _with(data, lambda ports: people.add(ports, wish, _me()))
@@ -45,7 +45,7 @@ def add(
 @app.command("list")
 def list_people(data: Data = None, as_json: Json = False) -> None:
     """Who can sign in, and who could. Example: unstuck user list"""
-    from unstuck.service import people
+    from unstuck.service.access import people
 
     rows: list[dict[str, Any]] = [
         {"name": one.name, "roles": list(one.roles), "demo": one.demo, "made": one.made_at, "disabled": one.disabled_at}
@@ -58,7 +58,7 @@ def list_people(data: Data = None, as_json: Json = False) -> None:
 @app.command("disable")
 def disable(name: str, data: Data = None, as_json: Json = False) -> None:
     """Let somebody in no more; their sessions end at once. Example: unstuck user disable ana"""
-    from unstuck.service import people
+    from unstuck.service.access import people
 
     _with(data, lambda ports: people.disable(ports, name, _me()))
     show({"name": name, "disabled": True}, as_json, f"{name} cannot sign in any more, and is signed out everywhere")
@@ -67,7 +67,7 @@ def disable(name: str, data: Data = None, as_json: Json = False) -> None:
 @app.command("enable")
 def enable(name: str, data: Data = None, as_json: Json = False) -> None:
     """Let somebody in again. Example: unstuck user enable ana"""
-    from unstuck.service import people
+    from unstuck.service.access import people
 
     _with(data, lambda ports: people.enable(ports, name, _me()))
     show({"name": name, "disabled": False}, as_json, f"{name} can sign in again")
@@ -76,7 +76,7 @@ def enable(name: str, data: Data = None, as_json: Json = False) -> None:
 @app.command("password")
 def password(name: str, password_file: Secret = None, data: Data = None, as_json: Json = False) -> None:
     """Give somebody another password; their sessions end at once. Example: unstuck user password ana"""
-    from unstuck.service import people
+    from unstuck.service.access import people
 
     new = _password(password_file)
     _with(data, lambda ports: people.set_password(ports, name, new, _me()))
@@ -86,7 +86,7 @@ def password(name: str, password_file: Secret = None, data: Data = None, as_json
 @app.command("roles")
 def roles(name: str, role: Roles = None, admin: Admin = False, data: Data = None, as_json: Json = False) -> None:
     """Give somebody these roles and no others, at once. Example: unstuck user roles ana --role approver"""
-    from unstuck.service import people
+    from unstuck.service.access import people
 
     given = _roles(role, admin)
     _with(data, lambda ports: people.change_roles(ports, name, given, _me()))

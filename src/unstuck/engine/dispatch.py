@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 
 from unstuck.repair.outcome import CallKind
-from unstuck.service.advance import Arrival, Started, advance, lapse
+from unstuck.service.order_work.advance import Arrival, Started, advance, lapse
 from unstuck.service.ports import Ports
 
 log = structlog.get_logger()

@@ -6,8 +6,8 @@ import time
 import structlog
 
 from unstuck.connect.webhook import Reply
-from unstuck.service import outbox
-from unstuck.service.outbox import PROBES, Batch, Claim, Lane, Message, Patience, Progress, Renderers, taken
+from unstuck.service.events_out import outbox
+from unstuck.service.events_out.outbox import PROBES, Batch, Claim, Lane, Message, Patience, Progress, Renderers, taken
 from unstuck.service.ports import Ports
 from unstuck.store.unit import is_away
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from unstuck.service import resumer
+from unstuck.service.elsewhere import resumer
 from unstuck.service.ports import Ports
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from unstuck.policy.masking import Mask
 from unstuck.service.ports import Ports
-from unstuck.store import look
+from unstuck.store.listing import look
 from unstuck.store.unit import Unit
 
 

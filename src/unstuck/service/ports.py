@@ -13,7 +13,7 @@ from unstuck.connect.webhook import Reply
 from unstuck.repair.manager import OrderManager, Way
 from unstuck.repair.outcome import Call, Outcome
 from unstuck.service.book import Book
-from unstuck.service.trying import Try, nothing_to_try
+from unstuck.service.looks.trying import Try, nothing_to_try
 from unstuck.store.answers import Once
 from unstuck.store.unit import Store
 

@@ -14,10 +14,10 @@ from unstuck.engine.gather import Gather
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Forbidden, Refused
 from unstuck.policy.grant import may, require
-from unstuck.service import sessions
-from unstuck.service.accounts import holders
+from unstuck.service.access import sessions
+from unstuck.service.access.accounts import holders
+from unstuck.service.access.sessions import Seen
 from unstuck.service.ports import Ports
-from unstuck.service.sessions import Seen
 from unstuck.store.unit import is_away
 from unstuck.web.site import Site
 

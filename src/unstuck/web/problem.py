@@ -8,7 +8,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from unstuck.kernel.refusal import Forbidden, IllegalTransition, Invalid, Missing, Refused, Stale, TooMany
-from unstuck.service.intake import AlreadyKnown
+from unstuck.service.order_work.intake import AlreadyKnown
 from unstuck.store.unit import is_away
 from unstuck.web.tmf import error as tmf
 

@@ -12,7 +12,7 @@ from litestar.handlers import BaseRouteHandler
 from unstuck.kernel.actor import Actor
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.kernel.strict import NOT_JSON, not_json, plain
-from unstuck.service.intake import Sent
+from unstuck.service.order_work.intake import Sent
 from unstuck.web.faults import faults, whole_floats
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ import uvicorn
 from litestar import Litestar
 from litestar.middleware import DefineMiddleware
 
+from unstuck.service.events_out.stream import BEAT_S, Feed
 from unstuck.service.ports import Ports
-from unstuck.service.stream import BEAT_S, Feed
 from unstuck.web.api import (
     audit,
     cases,

@@ -7,8 +7,8 @@ import msgspec
 from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 
-from unstuck.service import audit
-from unstuck.service.audit import CheckpointPage, ConsistencyView, KeyList, ProofView
+from unstuck.service.history import audit
+from unstuck.service.history.audit import CheckpointPage, ConsistencyView, KeyList, ProofView
 from unstuck.service.ports import Ports
 from unstuck.web.api.listing import asked
 from unstuck.web.auth import PUBLIC

@@ -12,10 +12,11 @@ from litestar.params import FromPath
 from unstuck.fallout import case as commands
 from unstuck.fallout.case import Command
 from unstuck.kernel.actor import Actor
-from unstuck.service import cases, lists, views
-from unstuck.service.done import CaseDone
+from unstuck.service.case_work import cases
+from unstuck.service.case_work.done import CaseDone
+from unstuck.service.looks import lists, views
+from unstuck.service.looks.shown import CasePage, CaseView
 from unstuck.service.ports import Ports
-from unstuck.service.shown import CasePage, CaseView
 from unstuck.web.api.bodies import Assignment, Escalation, Nothing, Reason, Remark, Verification, Waiting
 from unstuck.web.api.listing import LIST, CaseQuery, asked, case_filters, shape
 from unstuck.web.openapi import COMMAND

@@ -9,9 +9,19 @@ from litestar.di import NamedDependency
 from unstuck.engine.gather import Gather
 from unstuck.fallout.failure import Code, Failure, MaybeName, Name, Text
 from unstuck.kernel.refusal import Invalid, Refused
-from unstuck.service.failures import Filed, Report, receive
+from unstuck.service.failures_in.failures import Filed, Report, receive
+from unstuck.service.failures_in.reports import (
+    CHANNEL,
+    Opened,
+    Taken,
+    TakenAll,
+    open_by_person,
+    opened_by,
+    split,
+    take,
+    taken_as,
+)
 from unstuck.service.ports import Ports
-from unstuck.service.reports import CHANNEL, Opened, Taken, TakenAll, open_by_person, opened_by, split, take, taken_as
 from unstuck.store.unit import is_away
 from unstuck.web.protocol import actor, as_json, media_type, parsed, read
 

@@ -12,10 +12,10 @@ from litestar import Request
 from unstuck.fallout.lifecycle import CASE_IS_RESOLVED, CaseState
 from unstuck.kernel.refusal import Invalid, Refused
 from unstuck.order.lifecycle import OrderState
-from unstuck.service.lists import Shape
-from unstuck.service.shown import CaseRow, OrderRow
-from unstuck.store.case_list import Wanted
-from unstuck.store.order_list import WantedOrders
+from unstuck.service.looks.lists import Shape
+from unstuck.service.looks.shown import CaseRow, OrderRow
+from unstuck.store.listing.case_list import Wanted
+from unstuck.store.listing.order_list import WantedOrders
 from unstuck.web.faults import faults
 from unstuck.web.protocol import UNSEEN
 

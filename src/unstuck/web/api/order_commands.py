@@ -10,8 +10,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from unstuck.kernel.actor import Actor
-from unstuck.service import orders, views
-from unstuck.service.orders import OrderDone
+from unstuck.service.looks import views
+from unstuck.service.order_work import orders
+from unstuck.service.order_work.orders import OrderDone
 from unstuck.service.ports import Ports
 from unstuck.web.api.bodies import Reason
 from unstuck.web.openapi import COMMAND

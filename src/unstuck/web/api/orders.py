@@ -12,9 +12,10 @@ from litestar.params import FromPath
 
 from unstuck.connect.signature import verify
 from unstuck.kernel.refusal import Missing, Refused
-from unstuck.service import callbacks, lists, views
+from unstuck.service.looks import lists, views
+from unstuck.service.looks.shown import OrderPage, OrderView
+from unstuck.service.order_work import callbacks
 from unstuck.service.ports import Ports
-from unstuck.service.shown import OrderPage, OrderView
 from unstuck.web.api.listing import LIST, OrderQuery, asked, order_filters, shape
 from unstuck.web.auth import PUBLIC
 from unstuck.web.protocol import as_json

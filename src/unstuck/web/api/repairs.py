@@ -11,10 +11,11 @@ from litestar.params import FromPath
 from unstuck.kernel.canonical import printable
 from unstuck.kernel.refusal import Invalid
 from unstuck.repair.evidence import Evidence
-from unstuck.service import repair, resolve, reveal, views
-from unstuck.service.done import CaseDone, Preview
+from unstuck.service.case_work import repair, resolve, reveal
+from unstuck.service.case_work.done import CaseDone, Preview
+from unstuck.service.looks import views
+from unstuck.service.looks.shown import CaseView
 from unstuck.service.ports import Ports
-from unstuck.service.shown import CaseView
 from unstuck.web.api.bodies import EvidenceForm, EvidenceUpload, NewCorrection, NewEvidence, Nothing, Reason, Resolution
 from unstuck.web.form import FORM, read_form
 from unstuck.web.openapi import COMMAND

@@ -8,9 +8,9 @@ from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from unstuck.service import decisions, foreign
-from unstuck.service.decisions import DecisionPage
-from unstuck.service.foreign import Redeemed
+from unstuck.service.elsewhere import decisions, foreign
+from unstuck.service.elsewhere.decisions import DecisionPage
+from unstuck.service.elsewhere.foreign import Redeemed
 from unstuck.service.ports import Ports
 from unstuck.web.api.listing import Size, asked
 from unstuck.web.protocol import actor, as_json, parsed

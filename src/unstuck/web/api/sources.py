@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from unstuck.fallout.failure import MaybeName, Name
 from unstuck.fallout.source import Source, SourceSettings
 from unstuck.kernel.refusal import Missing
-from unstuck.service import sources
+from unstuck.service.failures_in import sources
 from unstuck.service.ports import Ports
 from unstuck.store.sources import Key
 from unstuck.web.protocol import actor, as_json, given_version, parsed

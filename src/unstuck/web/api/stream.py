@@ -9,9 +9,9 @@ from litestar.params import FromQuery
 from litestar.response import Stream
 
 from unstuck.kernel.refusal import Invalid
+from unstuck.service.events_out.stream import Feed, first_leaf, listen
+from unstuck.service.events_out.subscriptions import EVERY, require_types
 from unstuck.service.ports import Ports
-from unstuck.service.stream import Feed, first_leaf, listen
-from unstuck.service.subscriptions import EVERY, require_types
 from unstuck.web.auth import still_may
 from unstuck.web.protocol import actor
 

@@ -9,11 +9,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from unstuck.kernel.refusal import Invalid
-from unstuck.service import subscriptions
-from unstuck.service.decisions import KIND as DECISION
-from unstuck.service.decisions import decision_settings
+from unstuck.service.elsewhere.decisions import KIND as DECISION
+from unstuck.service.elsewhere.decisions import decision_settings
+from unstuck.service.events_out import subscriptions
+from unstuck.service.events_out.subscriptions import EVERY, DeadMessages, NewSecret, SubscriptionView, Wanted
 from unstuck.service.ports import Ports
-from unstuck.service.subscriptions import EVERY, DeadMessages, NewSecret, SubscriptionView, Wanted
 from unstuck.web.openapi import COMMAND
 from unstuck.web.protocol import Line, actor, as_json, expected_version, parsed
 

@@ -6,10 +6,13 @@ from litestar import Router, get
 from litestar.di import Provide
 from litestar.response import Redirect
 
+from unstuck.service.events_out.stream import Feed
 from unstuck.service.ports import Ports
-from unstuck.service.stream import Feed
 from unstuck.web.auth import PUBLIC
-from unstuck.web.pages import assets, case, case_actions, kit, order_actions, orders, queue, search, session, trying
+from unstuck.web.pages import assets, kit, search, session, trying
+from unstuck.web.pages.case_file import case, case_actions
+from unstuck.web.pages.order_file import order_actions, orders
+from unstuck.web.pages.triage import queue
 from unstuck.web.site import Site
 
 PAGE: dict[str, Any] = {"page": True}

@@ -12,8 +12,8 @@ from unstuck.fallout.lifecycle import CaseState
 from unstuck.kernel.actor import CLASSIFIER
 from unstuck.kernel.refusal import Invalid
 from unstuck.order.lifecycle import ItemState, OrderState, TaskState
+from unstuck.service.looks.shown import TimelineEntry
 from unstuck.service.ports import Ports
-from unstuck.service.shown import TimelineEntry
 from unstuck.web.auth import PUBLIC, SIGNED_IN
 from unstuck.web.pages import forms, marks, render
 from unstuck.web.pages.going import local

@@ -12,8 +12,8 @@ from litestar.response import Stream
 
 from unstuck.fallout.published import Leaf
 from unstuck.kernel.actor import Actor
+from unstuck.service.events_out.stream import Feed, MayGoOn, first_leaf
 from unstuck.service.ports import Ports
-from unstuck.service.stream import Feed, MayGoOn, first_leaf
 from unstuck.web.auth import still_may
 from unstuck.web.protocol import actor
 

@@ -8,10 +8,10 @@ import msgspec
 from unstuck.kernel.actor import Actor
 from unstuck.policy.grant import may
 from unstuck.policy.pack import Pack
-from unstuck.service.queue_views import VIEWS
-from unstuck.service.search import Found, Group, Hit
-from unstuck.web.pages.queue_parts import titles
+from unstuck.service.looks.queue_views import VIEWS
+from unstuck.service.looks.search import Found, Group, Hit
 from unstuck.web.pages.texts import text, word
+from unstuck.web.pages.triage.queue_parts import titles
 
 PLACES = {"order": "/orders/", "case": "/cases/"}
 

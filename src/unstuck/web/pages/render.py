@@ -11,7 +11,7 @@ from litestar import Request, Response
 
 from unstuck.kernel.canonical import encode_trusted
 from unstuck.policy.grant import may
-from unstuck.service import counts
+from unstuck.service.looks import counts
 from unstuck.service.ports import Ports
 from unstuck.web.pages import assets, marks, moments, texts, wrapping
 from unstuck.web.pages.trying import to_try

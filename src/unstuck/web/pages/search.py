@@ -8,7 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 
 from unstuck.kernel.refusal import Invalid
-from unstuck.service import search
+from unstuck.service.looks import search
 from unstuck.service.ports import Ports
 from unstuck.web import problem
 from unstuck.web.auth import SIGNED_IN

@@ -10,9 +10,9 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 
 from unstuck.kernel.refusal import Invalid, Refused
-from unstuck.service import people, sessions
+from unstuck.service.access import people, sessions
+from unstuck.service.access.sessions import Wanted
 from unstuck.service.ports import Ports
-from unstuck.service.sessions import Wanted
 from unstuck.web import problem
 from unstuck.web.auth import NOBODY, PUBLIC, SIGNED_IN
 from unstuck.web.pages import forms, render, texts

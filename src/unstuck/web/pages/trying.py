@@ -6,8 +6,8 @@ import msgspec
 from litestar import Request, post
 from litestar.response import Redirect
 
+from unstuck.service.looks.trying import Try
 from unstuck.service.ports import Ports
-from unstuck.service.trying import Try
 from unstuck.web.auth import SIGNED_IN
 from unstuck.web.pages import forms
 from unstuck.web.pages.going import HOME

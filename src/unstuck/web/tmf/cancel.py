@@ -13,7 +13,8 @@ from litestar.params import FromPath, FromQuery
 from unstuck.kernel.canonical import printable
 from unstuck.kernel.ids import as_id
 from unstuck.kernel.refusal import Missing
-from unstuck.service import orders, service_orders, views
+from unstuck.service.looks import service_orders, views
+from unstuck.service.order_work import orders
 from unstuck.service.ports import Ports
 from unstuck.web.protocol import actor, as_json
 from unstuck.web.tmf import filters, paging

@@ -7,7 +7,7 @@ import msgspec
 from unstuck.kernel.ids import rfc3339
 from unstuck.kernel.refusal import Invalid
 from unstuck.kernel.strict import NOT_JSON, not_json
-from unstuck.service.service_orders import Cancellation
+from unstuck.service.looks.service_orders import Cancellation
 from unstuck.web.tmf.projection import BASE
 
 STATE = {"cancelled": "done", "kept": "done", "impossible": "terminatedWithError"}

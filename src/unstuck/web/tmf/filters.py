@@ -14,7 +14,7 @@ import msgspec
 from unstuck.kernel.condition import compiled
 from unstuck.kernel.refusal import Invalid
 from unstuck.order.dialect import at
-from unstuck.store.service_orders import COLUMNS, Found
+from unstuck.store.listing.service_orders import COLUMNS, Found
 
 OPERATORS = ("gte", "lte", "gt", "lt", "regex", "eq")
 SIGNS = ((">=", "gte"), ("<=", "lte"), (">", "gt"), ("<", "lt"))

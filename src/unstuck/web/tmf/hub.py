@@ -11,8 +11,8 @@ from litestar.params import FromPath
 from unstuck.kernel.ids import as_id
 from unstuck.kernel.refusal import Invalid, Missing
 from unstuck.kernel.strict import NOT_JSON, not_json
-from unstuck.service import hub
-from unstuck.service.hub import Listener
+from unstuck.service.events_out import hub
+from unstuck.service.events_out.hub import Listener
 from unstuck.service.ports import Ports
 from unstuck.web.protocol import actor, as_json
 from unstuck.web.tmf.notifications import filter_of

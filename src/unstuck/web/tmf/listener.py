@@ -9,8 +9,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from unstuck.kernel.refusal import Refused
-from unstuck.service import listener
-from unstuck.service.failures import receive
+from unstuck.service.failures_in import listener
+from unstuck.service.failures_in.failures import receive
 from unstuck.service.ports import Ports
 from unstuck.web.protocol import actor, as_json, read
 

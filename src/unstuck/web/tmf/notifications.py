@@ -17,11 +17,11 @@ import msgspec
 from unstuck.fallout.published import Leaf
 from unstuck.kernel.ids import rfc3339
 from unstuck.order.dialect import STANDARD, event_of
-from unstuck.service import service_orders
-from unstuck.service.outbox import Message, Subscription
+from unstuck.service.events_out.outbox import Message, Subscription
+from unstuck.service.looks import service_orders
+from unstuck.service.looks.service_orders import Told
+from unstuck.service.looks.tmf_history import Step, steps_of
 from unstuck.service.ports import Ports
-from unstuck.service.service_orders import Told
-from unstuck.service.tmf_history import Step, steps_of
 from unstuck.web.tmf import cancellation
 from unstuck.web.tmf.filters import Condition, conditions, fits
 from unstuck.web.tmf.projection import projected

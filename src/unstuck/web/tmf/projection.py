@@ -15,7 +15,7 @@ from unstuck.order.dialect import STANDARD, value
 from unstuck.order.lifecycle import ORDER_IS_OVER, TaskState
 from unstuck.order.plan import OrderItem
 from unstuck.order.tmf import REJECTED, item_state, order_state
-from unstuck.service.service_orders import Rejected, Told, ToldCase, waiting_steps
+from unstuck.service.looks.service_orders import Rejected, Told, ToldCase, waiting_steps
 
 BASE = "/tmf-api/serviceOrdering/v4"
 Shown = dict[str, Any]

@@ -8,7 +8,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery
 
 from unstuck.policy.grant import require
-from unstuck.service import intake, orders, service_orders, views
+from unstuck.service.looks import service_orders, views
+from unstuck.service.order_work import intake, orders
 from unstuck.service.ports import Ports
 from unstuck.web.protocol import actor, as_json, given_version, media_type, read
 from unstuck.web.tmf import filters, paging
