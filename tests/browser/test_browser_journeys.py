@@ -108,7 +108,7 @@ async def test_a_case_is_resolved_by_keys_alone(stage: Stage, visits: Visits) ->
     stage.house.targets.will("C-keys", "activateFiber", FOUND)
     page = (await visits()).page
     await page.goto("/sign-in")
-    await type_into(page, "input[name=name]", "farah")
+    await type_into(page, "input[name=name]", "ana")
     await type_into(page, "input[name=password]", PASSWORD)
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/queue*")

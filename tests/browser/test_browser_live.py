@@ -61,7 +61,7 @@ async def test_two_people_see_what_each_other_does(stage: Stage, visits: Visits)
     await ana.page.goto("/queue?view=open")
     await ana.live()
     await theirs.do("start")
-    await expect(ana.page.locator(f"#case-{case['number']} [data-case-state=IN_PROGRESS]")).to_be_visible()
+    await expect(ana.page.locator(f"#case-{case['number']} .col-state [data-case-state=IN_PROGRESS]")).to_be_visible()
 
 
 async def test_a_new_case_is_announced_and_moves_no_row(stage: Stage, visits: Visits) -> None:
@@ -82,7 +82,7 @@ async def test_a_pause_holds_what_comes_and_lets_it_in_afterwards(stage: Stage, 
     case = await waiting_case(stage, "C-pause")
     visitor = await visits("ana")
     other = await visits("budi")
-    row = f"#case-{case['number']} [data-case-state=%s]"
+    row = f"#case-{case['number']} .col-state [data-case-state=%s]"
     for one in (visitor, other):
         await one.page.goto("/queue?view=open")
         await one.live()
@@ -107,7 +107,7 @@ async def test_what_happened_while_the_server_was_away_comes_without_a_reload(st
         await expect(badge).to_have_attribute("data-state", "reconnecting")
         await desk(stage, case).done("assign", {"to": "me"})
     await expect(badge).to_have_attribute("data-state", "live", timeout=15_000)
-    await expect(visitor.page.locator(f"#case-{case['number']} [data-case-state=ASSIGNED]")).to_be_visible()
+    await expect(visitor.page.locator(f"#case-{case['number']} .col-state [data-case-state=ASSIGNED]")).to_be_visible()
     assert await visitor.page.evaluate("() => window.neverReloaded")
 
 
