@@ -55,7 +55,7 @@ def asked() -> Asked:
     for path in TEMPLATES:
         for call in parsed(path).find_all(nodes.Call):
             of_template(found, call, path.name)
-    for path in sorted(PAGES.glob("*.py")):
+    for path in sorted(PAGES.rglob("*.py")):
         for one in ast.walk(ast.parse(path.read_text())):
             if isinstance(one, ast.Call):
                 of_module(found, one, path.name)
@@ -139,7 +139,7 @@ def test_every_text_is_used() -> None:
     whole = {name for key, _, _ in asked().whole for name in forms(key)}
     written = {
         str(one.value)
-        for path in PAGES.glob("*.py")
+        for path in PAGES.rglob("*.py")
         for one in ast.walk(ast.parse(path.read_text()))
         if isinstance(one, ast.Constant)
     }  # keys in tables of a module
