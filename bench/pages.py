@@ -7,7 +7,6 @@ with random filters. With a log of the database the slowest statement of all is 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import random
 import re
@@ -15,24 +14,24 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import aiohttp
 import asyncpg
 import uvloop
 
 import queue_rows as rows
-from queues import Measured, World, accounts, at, id_of, make, order_one, serving, size_gb
+from queues import Broken, Kinds, Measured, World, accounts, at, id_of, make, order_one, read, serving, size_gb
 from unstuck.store.migrate import migrate
 
 SLOW_MS = 20
 STATEMENT = re.compile(r"duration: ([\d.]+) ms  (?:execute [^:]*|statement): (.*?)(?=\n\S)", re.DOTALL)
 
 
-def requests(world: World, me: str, chance: random.Random) -> dict[str, tuple[int, Callable[[], str]]]:
+def requests(world: World, me: str, chance: random.Random) -> Kinds:
     """Every kind of page with its share of a hundred, and how an address of it is made."""
 
     def queue(**query: Any) -> str:
@@ -74,32 +73,6 @@ def requests(world: World, me: str, chance: random.Random) -> dict[str, tuple[in
         "search a text": (2, lambda: "/search?q=FIELD+FORCE"),
         "search what is nowhere": (2, lambda: "/search?q=no+such+words"),
     }  # fmt: skip
-
-
-class Broken(Exception):
-    """A page that is none."""
-
-
-async def read(url: str, users: list[tuple[str, str]], world: World, many: int, readers: int, seed: int) -> Measured:
-    """`many` pages for random users, `readers` at a time; redirects are part of a page."""
-    chance, measured, numbers = random.Random(seed), Measured(), iter(range(many))
-
-    async def reader(client: aiohttp.ClientSession) -> None:
-        for _ in numbers:
-            name, token = chance.choice(users)
-            kinds = requests(world, name, chance)
-            kind = chance.choices(list(kinds), [share for share, _ in kinds.values()])[0]
-            path = kinds[kind][1]()
-            began = time.perf_counter()
-            async with client.get(url + path, headers={"Authorization": f"Bearer {token}"}) as answer:
-                body = await answer.read()
-            measured.took(kind, path, (time.perf_counter() - began) * 1000)
-            if answer.status != 200 or answer.content_type != "text/html":
-                raise Broken(f"{path}: {answer.status} {body[:500]!r}")
-
-    async with aiohttp.ClientSession() as client:
-        await asyncio.gather(*(reader(client) for _ in range(readers)))
-    return measured
 
 
 def summary(runs: Sequence[Measured]) -> dict[str, Any]:
@@ -161,12 +134,13 @@ async def measured(
     options: argparse.Namespace, url: str, users: list[tuple[str, str]], world: World
 ) -> tuple[list[Measured], int]:
     """Every run, after one that warms up; and where in the database's log they began."""
-    await read(url, users, world, max(options.requests // 2, 1), options.readers, seed=0)
+    opened = partial(read, url, users, partial(requests, world), readers=options.readers, media="text/html")
+    await opened(max(options.requests // 2, 1), seed=0)
     since = options.log.stat().st_size if options.log else 0
     await tell_slow(options.admin_dsn)
     runs = []
     for seed in range(1, options.runs + 1):
-        runs.append(await read(url, users, world, options.requests, options.readers, seed))
+        runs.append(await opened(options.requests, seed=seed))
         print(f"run {seed}: {summary(runs[-1:])['p95_ms']} ms p95", file=sys.stderr, flush=True)
     return runs, since
 

@@ -21,6 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +45,7 @@ from unstuck.store.migrate import migrate
 from unstuck.store.unit import Store, Unit
 from unstuck.web.api.listing import CaseQuery, OrderQuery, asked, case_filters, order_filters, shape
 
-CASES, ORDERS = "/api/v1/fallout-cases", "/api/v1/orders"
+CASES, ORDERS, JSON = "/api/v1/fallout-cases", "/api/v1/orders", "application/json"
 PART = 200_000
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "fiber.json"
 ROLES = ("support", "repair-agent", "fallout-manager", "operations-manager", "finance", "engineer", "auditor")
@@ -83,8 +84,11 @@ def id_of(kind: int, number: int) -> UUID:
 
 # What people ask for
 
+Kinds = dict[str, tuple[int, Callable[[], str]]]  # each with its share of a hundred, and how one is made
+Asking = Callable[[str, random.Random], Kinds]
 
-def requests(world: World, me: str, chance: random.Random) -> dict[str, tuple[int, Callable[[], str]]]:
+
+def requests(world: World, me: str, chance: random.Random) -> Kinds:
     """Every kind of request with its share of a hundred, and how one is made."""
 
     def listed(path: str = CASES, **query: Any) -> str:
@@ -270,22 +274,28 @@ def at(times: Sequence[float], share: float) -> float:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)]
 
 
-async def read(url: str, users: list[tuple[str, str]], world: World, many: int, readers: int, seed: int) -> Measured:
-    """`many` requests of random users, `readers` at a time."""
+class Broken(Exception):
+    """An answer that is none."""
+
+
+async def read(
+    url: str, users: list[tuple[str, str]], asked_by: Asking, many: int, readers: int, seed: int, media: str = JSON
+) -> Measured:
+    """`many` requests of random users, `readers` at a time; redirects are part of one, and each is answered in `media`."""
     chance, measured, numbers = random.Random(seed), Measured(), iter(range(many))
 
     async def reader(client: aiohttp.ClientSession) -> None:
         for _ in numbers:
             name, token = chance.choice(users)
-            kinds = requests(world, name, chance)
+            kinds = asked_by(name, chance)
             kind = chance.choices(list(kinds), [share for share, _ in kinds.values()])[0]
             path = kinds[kind][1]()
             began = time.perf_counter()
             async with client.get(url + path, headers={"Authorization": f"Bearer {token}"}) as answer:
                 body = await answer.read()
             measured.took(kind, path, (time.perf_counter() - began) * 1000)
-            if answer.status != 200:
-                raise SystemExit(f"{path}: {answer.status} {body[:500]!r}")
+            if answer.status != 200 or answer.content_type != media:
+                raise Broken(f"{path}: {answer.status} {body[:500]!r}")
 
     async with aiohttp.ClientSession() as client:
         await asyncio.gather(*(reader(client) for _ in range(readers)))
@@ -398,11 +408,12 @@ async def bench(options: argparse.Namespace) -> dict[str, Any]:
             await make(options.dsn, options.admin_dsn, world)
             made = {"rows_made_in_s": round(time.monotonic() - began), "database_gb": await size_gb(options.dsn)}
             print(json.dumps(made), file=sys.stderr, flush=True)
-            await read(url, users, world, options.requests // 2, options.readers, seed=0)  # warm: not counted
+            asked_by = partial(requests, world)
+            await read(url, users, asked_by, options.requests // 2, options.readers, seed=0)  # warm: not counted
             runs = []
             for seed in range(1, options.runs + 1):
                 began = time.monotonic()
-                runs.append(await read(url, users, world, options.requests, options.readers, seed))
+                runs.append(await read(url, users, asked_by, options.requests, options.readers, seed))
                 rate = options.requests / (time.monotonic() - began)
                 print(f"run {seed}: {rate:.0f} requests a second, {runs[-1].figures()}", file=sys.stderr, flush=True)
         floors = [await raw(options.dsn, folder, run.paths[:: options.share]) for run in runs]

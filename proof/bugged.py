@@ -103,8 +103,8 @@ def ack_before_commit() -> None:
         task.add_done_callback(later.discard)
         return intake.Received(order_id, known=False)
 
-    async def told(ports: Ports, order_id: UUID) -> Told:
-        return _promised(order_id, drafts[order_id]) if order_id in drafts else await shown(ports, order_id)
+    async def told(ports: Ports, order_id: UUID, seen_by: str) -> Told:
+        return _promised(order_id, drafts[order_id]) if order_id in drafts else await shown(ports, order_id, seen_by)
 
     intake.submit, service_orders.told = careless, told
 
@@ -211,7 +211,7 @@ async def _look_then_redeem(ports: Ports, token_id: UUID, audience: str, actor: 
 
 def _promised(order_id: UUID, draft: OrderDraft) -> Told:
     return Told(
-        id=order_id, number=0, external_id="", state=OrderState.IN_PROGRESS, version=1,
+        id=order_id, number=0, external_id="", source=draft.source, state=OrderState.IN_PROGRESS, version=1,
         item_states=[ItemState.IN_PROGRESS] * len(draft.items), received_at=datetime.now(UTC), promised_at=None,
         finished_at=None, draft=draft, came={}, words={},
     )  # fmt: skip

@@ -14,6 +14,7 @@ from proof.stack import TOKEN
 from proof.world import order_body
 
 PAUSE_S = 0.15
+SILENT_FOR_S = 120.0
 ORDERS = "/tmf-api/serviceOrdering/v4/serviceOrder"
 View = dict[str, Any]
 
@@ -30,6 +31,10 @@ class Ack:
     tries: int
 
 
+class Unanswered(Exception):
+    """Asked again and again, no server gave anybody an answer that is one: going on would be waiting for ever."""
+
+
 class Client:
     """Talks to any of the servers; when one is away it tries the next with the same bytes."""
 
@@ -41,6 +46,7 @@ class Client:
         )
         self.acks: list[Ack] = []
         self.refused: list[str] = []
+        self._answered = time.monotonic()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -59,7 +65,7 @@ class Client:
             if 400 <= status < 500:
                 self.refused.append(f"{external_id}: {status} {answer}")
                 return
-            await asyncio.sleep(PAUSE_S)
+            await self._pause(f"{external_id}: {status} {answer}")
 
     async def order(self, order_id: str) -> View | None:
         """The order as the API shows it; None when the API says there is none. Waits for a server that answers."""
@@ -107,7 +113,13 @@ class Client:
             if status in (200, 404):
                 return view if status == 200 else None
             turn += 1
-            await asyncio.sleep(PAUSE_S)
+            await self._pause(f"{path}: {status} {view}")
+
+    async def _pause(self, last: str) -> None:
+        """Before somebody asks again."""
+        if time.monotonic() - self._answered > SILENT_FOR_S:
+            raise Unanswered(f"no server answered anything for {SILENT_FOR_S:.0f} s; the last was {last}")
+        await asyncio.sleep(PAUSE_S)
 
     async def _call(
         self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
@@ -115,7 +127,10 @@ class Client:
         try:
             sent = {"Content-Type": "application/json", **(headers or {})}
             async with self._session.request(method, url, data=body, headers=sent) as reply:
-                return reply.status, await reply.json(content_type=None)
+                said = await reply.json(content_type=None)
+                if reply.status < 500:
+                    self._answered = time.monotonic()
+                return reply.status, said
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
             return 0, {}
 

@@ -53,7 +53,7 @@ ORDEALS: dict[str, tuple[Callable[[int], Ordeal], str]] = {
     "expired_lease_runs_again": (
         _with(
             "expired_lease_runs_again", "worker", kills=KILLS, workers=2, offers=["box", "visit"],
-            latency_ms=(200, 900), least_orders=40, most_orders=120, orders_per_s=8.0, settle_s=20.0,
+            latency_ms=(200, 900), least_orders=40, most_orders=120, orders_per_s=8.0, still_s=20.0,
         ),
         "doubled",
     ),
@@ -68,7 +68,7 @@ ORDEALS: dict[str, tuple[Callable[[int], Ordeal], str]] = {
         "regressed",
     ),
     "ack_before_commit": (
-        _with("ack_before_commit", "serve", chaos=Chaos([Step(2.0, "serve", 0.0)]), workers=0, settle_s=0.0),
+        _with("ack_before_commit", "serve", chaos=Chaos([Step(2.0, "serve", 0.0)]), workers=0, still_s=0.0),
         "lost",
     ),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from proof.world import Rule, everything, systems
 from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer, Urls
 
-SETTLES_WITHIN_S = 60.0
+STILL_FOR_S = 60.0
 MORE_FAULTS_WITHIN_S = 300.0
 SAMPLE_EVERY_S, SAMPLE = 2.0, 10
 UNDER_WAY = 32
@@ -46,7 +46,7 @@ class Ordeal:
     serves: int = 2
     latency_ms: tuple[float, float] = (5, 120)
     bugs: Mapping[str, str] = field(default_factory=dict)
-    settle_s: float = SETTLES_WITHIN_S
+    still_s: float = STILL_FOR_S
 
 
 @dataclass
@@ -117,7 +117,7 @@ async def endure(ordeal: Ordeal, server: EmbeddedServer, urls: Urls, folder: Pat
         samples = await _storm(ordeal, stack, client, stuck)
         began = time.monotonic()
         await quiet(stack)
-        never = await _settle(stack, client, ordeal.settle_s)
+        never = await _settle(stack, client, ordeal.still_s)
         took = time.monotonic() - began
         views = await client.all_orders([ack.order_id for ack in client.acks])
     finally:
@@ -190,9 +190,12 @@ async def quiet(stack: Stack) -> None:
         reply.raise_for_status()
 
 
-async def _settle(stack: Stack, client: Client, within_s: float) -> list[str]:
-    """Wait until every order is final or has an open case; the external ids of those that are neither in time."""
-    until = time.monotonic() + within_s
+async def _settle(stack: Stack, client: Client, still_s: float) -> list[str]:
+    """Wait until every order is final or has an open case; the external ids of those that are neither.
+
+    However long that takes, as long as at least one more comes to rest every `still_s`.
+    """
+    moved, least = time.monotonic(), sys.maxsize
     while True:
         stack.revive()
         waiting = []
@@ -200,7 +203,9 @@ async def _settle(stack: Stack, client: Client, within_s: float) -> list[str]:
             view = await client.order(row["id"])
             if view is None or not (view["state"] in FINAL_STATES or has_open_case(view)):
                 waiting.append(str(row["external_id"]))
-        if not waiting or time.monotonic() > until:
+        if len(waiting) < least:
+            moved, least = time.monotonic(), len(waiting)
+        if not waiting or time.monotonic() - moved >= still_s:
             return waiting
         _progress(f"{len(waiting)} orders to settle", stack, client)
         await asyncio.sleep(0.5)

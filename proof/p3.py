@@ -18,7 +18,7 @@ from proof.up import DATABASE, SERVE, WORKER, Killed, Up
 
 SCALES = {"smoke": (6, 2), "gate": (60, 22), "release": (60, 22)}  # kills, of the database
 MOST_BETWEEN = 60  # acknowledgements between two kills
-LONGEST_BETWEEN_S = 12.0
+STILL_FOR_S = 12.0  # without an acknowledgement, the next kill does not wait
 LEASE_S = "6"  # how long a worker that was killed keeps a receiver waiting
 
 
@@ -100,9 +100,9 @@ async def _endured(up: Up, folder: Path, steps: Sequence[Step], seed: int) -> St
     storm = Storm(house.traffic.sent, Account())
     try:
         house.traffic.begin()
-        await house.traffic.more(20, LONGEST_BETWEEN_S)
+        await house.traffic.more(20, STILL_FOR_S)
         for number, step in enumerate(steps, 1):
-            await house.traffic.more(step.after, LONGEST_BETWEEN_S)
+            await house.traffic.more(step.after, STILL_FOR_S)
             storm.kills.append(await asyncio.to_thread(up.kill, step.what, step.draw))
             progress(f"{number}/{len(steps)} {step.what}, {house.traffic.sent.acknowledged} acknowledged")
         await house.traffic.more(20, 30)

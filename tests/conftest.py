@@ -1,5 +1,5 @@
-"""One PostgreSQL for the tests of the door and of the pages; and where nothing may be skipped (TESTS_NO_SKIP, set by CI) a
-skipped test fails the run."""
+"""One PostgreSQL for the tests of the door, of the pages and of plans; which tests come last; and where nothing may be
+skipped (TESTS_NO_SKIP, set by CI) a skipped test fails the run."""
 
 import os
 import shutil
@@ -28,6 +28,15 @@ async def template(cluster: EmbeddedServer) -> str:
     """A migrated database to copy: copying is four times quicker than migrating."""
     await migrate(cluster.create_database("tests_template").owner)
     return "tests_template"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Proofs run beside the first tests, so what looks at milliseconds comes late, and who waits for a proof last.
+
+    The browsers also come behind the test that takes the database away: a worker of theirs would not survive it.
+    """
+    items.sort(key=lambda item: 2 if item.get_closest_marker("proof") else int("browser" in item.path.parts))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -164,11 +164,17 @@ class Rig:
         ]
 
 
+@pytest.fixture(scope="session")
+async def migrated(server: EmbeddedServer) -> str:
+    """A migrated database of `server` to copy."""
+    await migrate(server.create_database("rig_template").owner)
+    return "rig_template"
+
+
 @asynccontextmanager
-async def rig_on(server: EmbeddedServer, folder: Path) -> AsyncIterator[Rig]:
+async def rig_on(server: EmbeddedServer, template: str, folder: Path) -> AsyncIterator[Rig]:
     """A rig on a fresh database of `server`."""
-    urls = server.create_database(f"t_{secrets.token_hex(6)}")
-    await migrate(urls.owner)
+    urls = server.create_database(f"t_{secrets.token_hex(6)}", template=template)
     store = await connect(urls.app, size=24)
     files = read_pack("minimal")
     pack, clock = load(files), Clock()
@@ -187,6 +193,6 @@ async def rig_on(server: EmbeddedServer, folder: Path) -> AsyncIterator[Rig]:
 
 
 @pytest.fixture
-async def rig(server: EmbeddedServer, tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig_on(server, tmp_path) as made:
+async def rig(server: EmbeddedServer, migrated: str, tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig_on(server, migrated, tmp_path) as made:
         yield made

@@ -1,10 +1,22 @@
-"""The plan that PostgreSQL followed for a statement, node by node: what the guards of hot queries look at."""
+"""The plan that PostgreSQL followed for a statement, node by node, and the many rows that guards of hot queries need."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
+from bench import queue_rows as rows
+
+CLOSED, OPEN = 150_000, 50_000  # the cases of a year of fallout in small
+
+
+async def loaded(owner: asyncpg.Connection, closed: int, opened: int) -> None:
+    """Fill a migrated, empty database with so many cases, their orders and the reports that they came from."""
+    await owner.execute("INSERT INTO policy_pack VALUES ('p', 'p', '', now()); INSERT INTO plan VALUES ('l', '')")
+    await owner.execute(rows.orders(0, (closed + opened) // rows.ORDER_EVERY + 1))
+    await owner.execute(rows.cases(0, closed, closed=True))
+    await owner.execute(rows.cases(closed, opened, closed=False))
+    await owner.execute(rows.reports(0, closed + opened))
 
 
 async def explained(conn: asyncpg.Connection, text: str, values: Any, mode: str = "auto") -> list[Any]:

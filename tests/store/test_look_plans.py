@@ -1,27 +1,19 @@
 """Every list finds its index: at 200,000 cases no statement reads the table from end to end, sorts it, or reads far."""
 
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 from bench import queue_rows as rows
-from plans_lab import explained, read
+from plans_lab import CLOSED, explained, read
 
 from unstuck.store.listing import case_list, order_list
 from unstuck.store.listing.case_list import NOT_RESOLVED, Wanted
 from unstuck.store.listing.order_list import WantedOrders
 from unstuck.store.listing.walk import WALKED, Sort, Walk, count_statement, page_statement, sizes_statement
-from unstuck.store.migrate import migrate
-from unstuck.store.server import EmbeddedServer
 from unstuck.store.unit import Unit
 
-CLOSED, OPEN = 150_000, 50_000
-ORDERS = (CLOSED + OPEN) // rows.ORDER_EVERY
 NOW = rows.moment(CLOSED)
 QUEUE, CODE = {"queue": ("FIXED_L2",)}, {"code": ("CODE_0",)}
 OPEN_ONES = {"states": NOT_RESOLVED}
@@ -64,63 +56,38 @@ ORDER_LISTS: dict[str, tuple[dict[str, Any], str, set[str]]] = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[EmbeddedServer]:
-    directory = Path(tempfile.mkdtemp(prefix="unstuck-plans-"))
-    directory.chmod(0o755)
-    with EmbeddedServer.start(directory / "data", settings={"shared_buffers": "128MB"}) as started:
-        yield started
-    shutil.rmtree(directory)
-
-
-@pytest.fixture(scope="module")
-async def conn(cluster: EmbeddedServer) -> AsyncIterator[asyncpg.Connection]:
-    """A database with a year of fallout in small, its statistics fresh."""
-    owner_url = cluster.create_database("plans").owner
-    await migrate(owner_url)
-    owner = await asyncpg.connect(owner_url)
-    await owner.execute("INSERT INTO policy_pack VALUES ('p', 'p', '', now()); INSERT INTO plan VALUES ('l', '')")
-    await owner.execute(rows.orders(0, ORDERS + 1))
-    await owner.execute(rows.cases(0, CLOSED, closed=True))
-    await owner.execute(rows.cases(CLOSED, OPEN, closed=False))
-    await owner.execute(rows.reports(0, CLOSED + OPEN))
-    await owner.execute("VACUUM (ANALYZE) fallout_case, orders, failure_event")
-    yield owner
-    await owner.close()
-
-
 @pytest.mark.parametrize("name", CASE_LISTS)
-async def test_a_list_of_cases_is_read_along_its_index(conn: asyncpg.Connection, name: str) -> None:
+async def test_a_list_of_cases_is_read_along_its_index(year: asyncpg.Connection, name: str) -> None:
     given, by, indexes = CASE_LISTS[name]
     sort = Sort(case_list.SORTS[by.lstrip("-")], by.startswith("-"))
-    walk = await case_list.walk_for(Unit(conn, NOW), Wanted(**given), sort)
-    await _is_read_along(conn, walk, sort, indexes)
+    walk = await case_list.walk_for(Unit(year, NOW), Wanted(**given), sort)
+    await _is_read_along(year, walk, sort, indexes)
 
 
 @pytest.mark.parametrize("name", ORDER_LISTS)
-async def test_a_list_of_orders_is_read_along_its_index(conn: asyncpg.Connection, name: str) -> None:
+async def test_a_list_of_orders_is_read_along_its_index(year: asyncpg.Connection, name: str) -> None:
     given, by, indexes = ORDER_LISTS[name]
     sort = Sort(order_list.SORTS[by.lstrip("-")], by.startswith("-"))
-    walk = await order_list.walk_for(Unit(conn, NOW), WantedOrders(**given), sort)
-    await _is_read_along(conn, walk, sort, indexes)
+    walk = await order_list.walk_for(Unit(year, NOW), WantedOrders(**given), sort)
+    await _is_read_along(year, walk, sort, indexes)
 
 
-async def test_what_leads_to_a_list_is_read_along_indexes_too(conn: asyncpg.Connection) -> None:
+async def test_what_leads_to_a_list_is_read_along_indexes_too(year: asyncpg.Connection) -> None:
     for name, values in (
         ("cases_named", ("C-7", None, None, None, WALKED)), ("cases_named", ("FC-1042", 1042, None, None, WALKED)),
         ("orders_named_so", ("PO-7", None, None, WALKED)), ("orders_of_customers", (["C-7", "C-8"], WALKED)),
         ("count_reports", (["legacy-oms", "partner-11"], WALKED)), ("cases_of_sources", (["partner-11"], WALKED)),
     ):  # fmt: skip
-        plan = await explained(conn, case_list.sql(name), values)
+        plan = await explained(year, case_list.sql(name), values)
         assert not [node for node in plan if node["Node Type"] == "Seq Scan"], name
         assert read(plan) <= 3 * WALKED, name
 
 
-async def test_sizes_are_counted_on_indexes_alone(conn: asyncpg.Connection) -> None:
+async def test_sizes_are_counted_on_indexes_alone(year: asyncpg.Connection) -> None:
     wanted = Wanted(equals={**QUEUE, **CODE, "owner": ("agent-7", "agent-8")}, states=NOT_RESOLVED)
     along = Sort(case_list.DETECTED)
-    walks = [Walk("fallout_case", "id", a, along, ()) async for _, a in case_list.driven(Unit(conn, NOW), wanted)]
-    plan = await explained(conn, *sizes_statement(walks))
+    walks = [Walk("fallout_case", "id", a, along, ()) async for _, a in case_list.driven(Unit(year, NOW), wanted)]
+    plan = await explained(year, *sizes_statement(walks))
     assert {node["Index Name"] for node in plan if "Index Name" in node} == {
         "case_by_queue",
         "case_by_code",
@@ -129,7 +96,7 @@ async def test_sizes_are_counted_on_indexes_alone(conn: asyncpg.Connection) -> N
     assert read(plan) <= len(walks) * (WALKED + 1) and max([0, *_sorts(plan)]) <= WALKED
 
 
-async def _is_read_along(conn: asyncpg.Connection, walk: Walk, sort: Sort, indexes: set[str]) -> None:
+async def _is_read_along(year: asyncpg.Connection, walk: Walk, sort: Sort, indexes: set[str]) -> None:
     """Also with a cursor, as a prepared statement that no longer sees its values, and counted."""
     key = tuple(
         {"detected_at": NOW, "touched_at": NOW, "received_at": NOW, "id": AN_ORDER, "number": 100_000}[c]
@@ -139,7 +106,7 @@ async def _is_read_along(conn: asyncpg.Connection, walk: Walk, sort: Sort, index
         page_statement(walk, sort, None, 51), page_statement(walk, sort, key, 51), count_statement(walk, 1001),
     ):  # fmt: skip
         for mode in ("force_custom_plan", "force_generic_plan"):
-            plan = await explained(conn, text, values, mode)
+            plan = await explained(year, text, values, mode)
             used = {node["Index Name"] for node in plan if "Index Name" in node}
             assert used <= indexes | {"orders_pkey"} and used & indexes, (mode, used)
             assert not [

@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from unstuck.store import binaries
+from unstuck.store import server as embedded
 from unstuck.store.binaries import Account, Binaries, ServerError, find_binaries, readable_to, server_account
 from unstuck.store.server import EmbeddedServer
 
@@ -54,10 +55,25 @@ def place() -> Iterator[Path]:
         yield directory
 
 
+@pytest.fixture(scope="module")
+def made(programs: Binaries) -> Iterator[Path]:
+    """A data directory as a first start leaves it: copying it is much quicker than making one."""
+    with reachable_directory() as directory:
+        EmbeddedServer.start(directory / "data", programs).stop()
+        yield directory / "data"
+
+
 @pytest.fixture
-def server(place: Path, programs: Binaries) -> Iterator[EmbeddedServer]:
+def data(made: Path, place: Path) -> Path:
+    """A data directory of one test's own, which has been started and stopped before."""
+    subprocess.run(["cp", "-a", str(made), str(place / "data")], check=True)
+    return place / "data"
+
+
+@pytest.fixture
+def server(data: Path, programs: Binaries) -> Iterator[EmbeddedServer]:
     """A server to kill."""
-    with EmbeddedServer.start(place / "data", programs) as started:
+    with EmbeddedServer.start(data, programs) as started:
         yield started
 
 
@@ -206,31 +222,34 @@ def test_a_second_supervisor_is_refused(calm: EmbeddedServer, programs: Binaries
     assert calm.is_running()
 
 
-async def test_a_killed_supervisor_leaves_a_server_that_the_next_one_adopts(place: Path, programs: Binaries) -> None:
-    with supervisor(place / "data", programs) as child:
+async def test_a_killed_supervisor_leaves_a_server_that_the_next_one_adopts(data: Path, programs: Binaries) -> None:
+    with supervisor(data, programs) as child:
         pid = int(said(child))
         with pytest.raises(ServerError, match=f"process {child.pid}"):
-            EmbeddedServer.start(place / "data", programs)
+            EmbeddedServer.start(data, programs)
         child.kill()
-    with EmbeddedServer.start(place / "data", programs) as heir:
+    with EmbeddedServer.start(data, programs) as heir:
         assert (heir.adopted, heir.pid) == (True, pid)
         assert await ask(heir.app_url, "SELECT 1") == 1
     wait_until_gone(pid)
 
 
-async def test_a_server_left_without_its_socket_is_replaced(place: Path, programs: Binaries) -> None:
-    with supervisor(place / "data", programs) as child:
+async def test_a_server_left_without_its_socket_is_replaced(
+    data: Path, programs: Binaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "SOCKET_WAIT_S", 0.5)
+    with supervisor(data, programs) as child:
         pid = int(said(child))
         child.kill()
-    shutil.rmtree(EmbeddedServer(place / "data", server_account(place / "data/pg"), programs, {})._socket_dir)
-    with EmbeddedServer.start(place / "data", programs) as heir:
+    shutil.rmtree(EmbeddedServer(data, server_account(data / "pg"), programs, {})._socket_dir)
+    with EmbeddedServer.start(data, programs) as heir:
         assert not heir.adopted
         assert heir.pid != pid
         assert await ask(heir.app_url, "SELECT 1") == 1
 
 
-def test_ctrl_c_reaches_the_supervisor_but_not_the_server(place: Path, programs: Binaries) -> None:
-    with supervisor(place / "data", programs) as child:
+def test_ctrl_c_reaches_the_supervisor_but_not_the_server(data: Path, programs: Binaries) -> None:
+    with supervisor(data, programs) as child:
         pid = int(said(child))
         os.killpg(child.pid, signal.SIGINT)
         assert said(child) == "True"
@@ -251,7 +270,10 @@ async def test_a_killed_postmaster_comes_back_with_what_was_committed(server: Em
     assert await ask(server.owner_url, "SELECT answer FROM kept") == 42
 
 
-async def test_a_backend_too_busy_to_notice_does_not_keep_the_server_down(server: EmbeddedServer) -> None:
+async def test_a_backend_too_busy_to_notice_does_not_keep_the_server_down(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "ORPHAN_GRACE_S", 0.3)
     busy = await asyncpg.connect(server.owner_url)
     backend = busy.get_server_pid()
     spinning = busy.execute("DO $$ BEGIN LOOP END LOOP; END $$")
@@ -269,10 +291,8 @@ async def test_a_backend_too_busy_to_notice_does_not_keep_the_server_down(server
         await task
 
 
-async def test_a_number_now_used_by_another_process_is_not_taken_for_the_server(
-    place: Path, programs: Binaries
-) -> None:
-    with EmbeddedServer.start(place / "data", programs) as server, stranger(server._account) as reused:
+async def test_a_number_now_used_by_another_process_is_not_taken_for_the_server(data: Path, programs: Binaries) -> None:
+    with EmbeddedServer.start(data, programs) as server, stranger(server._account) as reused:
         pid = server.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -308,11 +328,11 @@ async def test_more_databases_live_on_one_server(calm: EmbeddedServer) -> None:
         calm.create_database("x; DROP DATABASE unstuck")
 
 
-async def test_settings_are_the_callers_except_those_that_make_it_safe(place: Path, programs: Binaries) -> None:
+async def test_settings_are_the_callers_except_those_that_make_it_safe(data: Path, programs: Binaries) -> None:
     with pytest.raises(ServerError, match="fsync is not yours to set"):
-        EmbeddedServer.start(place / "data", programs, settings={"fsync": "off"})
+        EmbeddedServer.start(data, programs, settings={"fsync": "off"})
     chosen = {"shared_buffers": "16MB", "application_name": "it's \\ here"}
-    with EmbeddedServer.start(place / "data", programs, settings=chosen) as server:
+    with EmbeddedServer.start(data, programs, settings=chosen) as server:
         assert await setting(server, "shared_buffers") == "16MB"
         assert "it's \\ here" in await ask(
             server.superuser_url, "SELECT reset_val FROM pg_settings WHERE name = 'application_name'"
@@ -357,18 +377,17 @@ def test_files_in_the_way_are_not_overwritten(place: Path, programs: Binaries) -
     assert (place / "data/pg/notes.txt").read_text() == "mine"
 
 
-def test_lost_passwords_are_named(place: Path, programs: Binaries) -> None:
-    EmbeddedServer.start(place / "data", programs).stop()
-    kept = place / "data/secrets/postgres"
+def test_lost_passwords_are_named(data: Path, programs: Binaries) -> None:
+    kept = data / "secrets/postgres"
     password = kept.read_text()
     kept.write_text("another")
     with pytest.raises(ServerError, match="does not hold the passwords"):
-        EmbeddedServer.start(place / "data", programs)
+        EmbeddedServer.start(data, programs)
     kept.unlink()
     with pytest.raises(ServerError, match="missing; restore it from a backup"):
-        EmbeddedServer.start(place / "data", programs)
+        EmbeddedServer.start(data, programs)
     kept.write_text(password)
-    EmbeddedServer.start(place / "data", programs).stop()
+    EmbeddedServer.start(data, programs).stop()
 
 
 @pytest.mark.pg18

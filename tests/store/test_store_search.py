@@ -1,54 +1,34 @@
 """Search costs the same however much there is: every name is looked up along an index, and no error text far behind."""
 
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from bench import queue_rows as rows
-from plans_lab import explained, read
+from plans_lab import explained, loaded, read
 
 from unstuck.kernel.ids import as_id
 from unstuck.store.listing import case_list, search
 from unstuck.store.listing.case_list import Wanted
 from unstuck.store.listing.order_list import open_cases_of
 from unstuck.store.listing.walk import WALKED, Sort, page_statement
-from unstuck.store.migrate import migrate
 from unstuck.store.server import EmbeddedServer
 from unstuck.store.statements import sql
 from unstuck.store.unit import Unit
 
-CASES, LIMIT = 60_000, 21
+CASES, OPEN, LIMIT = 60_000, 20_000, 21
 NOW = rows.moment(CASES)
 ORDER = "00000001-0000-7001-8000-000000000007"
 SYSTEMS = ("billing", "crm", "provisioning", "warehouse")
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[EmbeddedServer]:
-    directory = Path(tempfile.mkdtemp(prefix="unstuck-search-"))
-    directory.chmod(0o755)
-    with EmbeddedServer.start(directory / "data", settings={"shared_buffers": "64MB"}) as started:
-        yield started
-    shutil.rmtree(directory)
-
-
-@pytest.fixture(scope="module")
-async def conn(cluster: EmbeddedServer) -> AsyncIterator[asyncpg.Connection]:
+async def conn(cluster: EmbeddedServer, template: str) -> AsyncIterator[asyncpg.Connection]:
     """A month of fallout in small, with messages of every kind; half of the reports share one correlation id."""
-    owner_url = cluster.create_database("search").owner
-    await migrate(owner_url)
-    owner = await asyncpg.connect(owner_url)
-    await owner.execute("INSERT INTO policy_pack VALUES ('p', 'p', '', now()); INSERT INTO plan VALUES ('l', '')")
-    orders = CASES // rows.ORDER_EVERY
-    await owner.execute(rows.orders(0, orders + 1))
-    for statement in rows.order_parts(0, orders, 4):
+    owner = await asyncpg.connect(cluster.create_database("search", template=template).owner)
+    await loaded(owner, CASES - OPEN, OPEN)
+    for statement in rows.order_parts(0, CASES // rows.ORDER_EVERY, 4):
         await owner.execute(statement)
-    await owner.execute(rows.cases(0, CASES - 20_000, closed=True))
-    await owner.execute(rows.cases(CASES - 20_000, 20_000, closed=False))
-    await owner.execute(rows.reports(0, CASES))
     await owner.execute(
         "UPDATE fallout_case SET correlation_id = CASE WHEN number % 2 = 0 THEN 'all' ELSE 'flow-' || number END WHERE source <> ''"
     )

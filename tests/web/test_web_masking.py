@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from case_lab import Seat
 from desk_lab import BAD_ADDRESS, Desk
-from web_lab import CASES, LOST, House, fiber, item, refused, reply
+from web_lab import CASES, LOST, PLAY, House, fiber, item, refused, reply
 
 from unstuck.policy.masking import HIDDEN
 from unstuck.repair.outcome import Result
@@ -19,17 +19,7 @@ from unstuck.store.statements import sql
 STREET, NEW_STREET, PHONE = "Jl. Rahasia 77", "Jl. Baru 12", "+62215550142"
 SECRETS = (STREET, NEW_STREET, PHONE)
 LINE = item("1", "phone-line", number=PHONE)
-ROLES = (
-    "support",
-    "repair-agent",
-    "approver",
-    "fallout-manager",
-    "operations-manager",
-    "finance",
-    "engineer",
-    "auditor",
-    "admin",
-)
+ROLES = (*PLAY, "admin")
 
 
 def home() -> dict[str, Any]:

@@ -9,14 +9,14 @@ from urllib.parse import quote
 import pytest
 from case_lab import Seat
 from desk_lab import Desk
-from web_lab import CASES, TMF, TOKENS, House, item, refused
+from web_lab import CASES, PLAY, TMF, TOKENS, House, item, refused
 
 from unstuck.policy.masking import HIDDEN
 
 STREET = "Jl. Rahasia 77"
 SAID = "refused: no fiber at jl rahasia, 77 (OLT 4)"
 SHOWN = f"refused: no fiber at {HIDDEN} (OLT 4)"
-ROLES = ("support", "repair-agent", "approver", "operations-manager", "finance", "engineer", "auditor", "admin")
+ROLES = (*PLAY, "admin")
 
 
 async def stopped(house: House) -> Desk:
